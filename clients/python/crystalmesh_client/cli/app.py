@@ -1,0 +1,33 @@
+"""The commands of `crystalmesh`."""
+
+from __future__ import annotations
+
+import typer
+
+from crystalmesh_client.cli import evaluate, mesh, models, relax
+
+app = typer.Typer(
+    name="crystalmesh",
+    help="A mesh of gRPC model servers for discovering inorganic materials.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command(rich_help_panel="Run a mesh")(mesh.up)
+app.command(rich_help_panel="Run a mesh")(mesh.status)
+app.command(rich_help_panel="Run a mesh")(mesh.logs)
+app.command(rich_help_panel="Run a mesh")(mesh.down)
+app.command(rich_help_panel="Use a mesh")(evaluate.evaluate)
+app.command(rich_help_panel="Use a mesh")(relax.relax)
+app.command(rich_help_panel="Use a mesh")(models.models)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: bool = typer.Option(False, "--version", help="Print the version and exit."),  # noqa: FBT001, FBT003
+) -> None:
+    if version:
+        from importlib.metadata import version as installed  # noqa: PLC0415
+
+        typer.echo(f"crystalmesh {installed('crystalmesh')}")
+        raise typer.Exit

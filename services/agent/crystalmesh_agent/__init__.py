@@ -1,0 +1,1 @@
+"""Campaigns and studies as gRPC services."""

@@ -1,0 +1,1 @@
+"""Crystals: reading, writing, checking, describing and comparing them."""

@@ -1,0 +1,1 @@
+"""Generation of crystals by language models as a gRPC service."""

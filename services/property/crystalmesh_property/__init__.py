@@ -1,0 +1,1 @@
+"""Prediction of properties of crystals as a gRPC service."""

@@ -1,0 +1,1 @@
+"""Machine-learned potentials as a gRPC service."""

@@ -1,0 +1,1 @@
+"""CHGNet's network evaluated three times as fast, with its own weights."""

@@ -1,0 +1,1 @@
+"""The hull that a laptop scores against: every entry relaxed by the potential that scores."""

@@ -1,0 +1,1 @@
+"""Walking crystals downhill, one step at a time, so that many can share every evaluation."""

@@ -1,0 +1,58 @@
+"""RelaxationService: translation between the wire and the runner, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from crystalmesh.relaxation.v1.evaluation_pb2 import EvaluateRequest, EvaluateResponse
+from crystalmesh.relaxation.v1.relaxation_pb2 import RelaxRequest, RelaxResponse
+from crystalmesh.relaxation.v1.relaxation_service_pb2 import ListModelsRequest, ListModelsResponse
+from crystalmesh.relaxation.v1.relaxation_service_pb2_grpc import RelaxationServiceServicer
+from crystalmesh_common.runtime.calls import CallContext
+from crystalmesh_common.runtime.intake import read_inputs
+from crystalmesh_common.runtime.runner import Runner, RunnerState
+from crystalmesh_common.runtime.settings import Limits
+from crystalmesh_relaxation import convert, convert_relax
+from crystalmesh_relaxation.engine import Network, PotentialInfo, Quantity
+from crystalmesh_relaxation.worker import Item, Outcome, WorkKey
+
+PotentialRunner = Runner[WorkKey, Item, Outcome]
+
+
+class RelaxationServicer(RelaxationServiceServicer):
+    """Serves one potential."""
+
+    def __init__(
+        self, runner: PotentialRunner, potential: PotentialInfo, limits: Limits, *, evaluate_with: Network
+    ) -> None:
+        self._runner = runner
+        self._potential = potential
+        self._limits = limits
+        self._evaluate_with = evaluate_with
+
+    async def Evaluate(
+        self, request: EvaluateRequest, context: CallContext
+    ) -> AsyncIterator[EvaluateResponse]:
+        order = convert.evaluate_order(request, self._potential, self._limits)
+        crystals = read_inputs(request.crystals, order.ids, max_atoms=self._limits.atoms_per_crystal)
+        key = WorkKey(self._evaluate_with, order.quantities)
+        outcomes = self._runner.stream(key, crystals, seconds=context.time_remaining())
+        async with aclosing(outcomes):
+            async for index, outcome in outcomes:
+                yield convert.evaluate_response(order.ids[index], index, outcome, self._potential.name)
+
+    async def Relax(self, request: RelaxRequest, context: CallContext) -> AsyncIterator[RelaxResponse]:
+        order = convert_relax.relax_order(request, self._potential, self._limits)
+        crystals = read_inputs(request.crystals, order.ids, max_atoms=self._limits.atoms_per_crystal)
+        key = WorkKey(Network.FAST, frozenset(Quantity))
+        outcomes = self._runner.stream(
+            key, convert_relax.relax_tasks(crystals, order), seconds=context.time_remaining()
+        )
+        async with aclosing(outcomes):
+            async for index, outcome in outcomes:
+                yield convert_relax.relax_response(order.ids[index], index, outcome, self._potential.name)
+
+    async def ListModels(self, request: ListModelsRequest, context: CallContext) -> ListModelsResponse:
+        ready = self._runner.state is RunnerState.READY
+        return ListModelsResponse(models=[convert.model_info(self._potential, ready=ready)])

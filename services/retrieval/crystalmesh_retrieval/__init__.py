@@ -1,0 +1,1 @@
+"""Retrieval of known materials as a gRPC service."""
