@@ -38,7 +38,8 @@ pip_install() {
     .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "$@" \
         || fail "installing failed; the lines above say why"
 }
-pip_install hatchling editables
-# Without isolation the build backend is installed once and not once a package.
+# Without isolation the build backends are installed once and not once a package: hatchling for ours, setuptools
+# (of a version that needs no wheel package beside it) for those dependencies that come as sources.
+pip_install hatchling editables setuptools
 pip_install --no-build-isolation "${editable[@]}"
 touch .venv/.crystalmesh-installed

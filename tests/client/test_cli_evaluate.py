@@ -203,10 +203,11 @@ def test_a_wrong_token_is_exit_code_5(
 
 
 def test_running_out_of_time_is_exit_code_6(crystalmesh: Command, files: Path) -> None:
-    """`--timeout` gives up."""
+    """`--timeout` gives up, whether the whole call or each crystal of it ran out of time first."""
     ended = crystalmesh("evaluate", "--timeout", "0.000001", files / "salt.cif")
     assert ended.code == 6
-    assert "[DEADLINE_EXCEEDED]" in only_line(ended)
+    assert "Traceback" not in ended.err
+    assert "DEADLINE_EXCEEDED" in ended.out + ended.err
 
 
 def test_an_unknown_model_is_exit_code_3(crystalmesh: Command, files: Path) -> None:
