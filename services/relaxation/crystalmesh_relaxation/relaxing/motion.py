@@ -1,7 +1,7 @@
 """How atoms and cell move together: forces and displacements in one list of rows.
 
-A row per atom, in Å and eV/Å. Where the cell moves, three rows for its strain, multiplied by the number of
-atoms, which gives cell and atoms alike stiffness. Strain is counted from the cell as it is, not from the
+A row per atom, in Å and eV/Å. Where the cell moves, three rows for its strain, multiplied by a strain scale
+of so many Å, which the optimizer chooses. Strain is counted from the cell as it is, not from the
 first one, so its force is the virial and needs no derivative of a matrix logarithm.
 """
 
@@ -35,20 +35,22 @@ def excess_stress_gpa(stress_gpa: FloatArray, mode: CellMode, pressure_gpa: floa
     return excess
 
 
-def driving_rows(crystal: Crystal, forces: FloatArray, excess: FloatArray | None) -> FloatArray:
+def driving_rows(
+    crystal: Crystal, forces: FloatArray, excess: FloatArray | None, strain_scale: float
+) -> FloatArray:
     """Forces of the atoms (n, 3), and of the strain (3, 3) where there is an excess stress."""
     if excess is None:
         return forces
     virial = -crystal.volume * excess * GPA_IN_EV_PER_CUBIC_ANGSTROM
-    return np.concatenate([forces, virial / len(crystal)])
+    return np.concatenate([forces, virial / strain_scale])
 
 
-def moved(crystal: Crystal, rows: FloatArray) -> Crystal:
+def moved(crystal: Crystal, rows: FloatArray, strain_scale: float) -> Crystal:
     """The crystal after a displacement of n rows, or of n + 3 where its cell moves."""
     n_atoms = len(crystal)
     cell = crystal.cell
     if len(rows) > n_atoms:
-        strain = rows[n_atoms:] / n_atoms
+        strain = rows[n_atoms:] / strain_scale
         largest = float(np.abs(strain).max())
         if largest > _MAX_STRAIN_PER_STEP:
             strain = strain * (_MAX_STRAIN_PER_STEP / largest)

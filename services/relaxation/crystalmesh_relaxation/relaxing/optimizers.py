@@ -6,6 +6,7 @@ Coordinates are rows of three: the atoms in Å, and where the cell may move, thr
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Protocol
 
@@ -21,6 +22,10 @@ class Optimizer(Protocol):
 
     def displacement(self, forces: FloatArray) -> FloatArray:
         """The next step, (m, 3), for the forces (m, 3) at the coordinates that the last step led to."""
+        ...
+
+    def strain_scale(self, n_atoms: int) -> float:
+        """How many Å of a row are a strain of one, in a cell of so many atoms."""
         ...
 
 
@@ -39,6 +44,10 @@ class Fire:
         step = self._time_step * velocity
         length = float(np.linalg.norm(step))
         return step * (MAX_STEP_ANGSTROM / length) if length > MAX_STEP_ANGSTROM else step
+
+    def strain_scale(self, n_atoms: int) -> float:
+        """ASE's, so that both walk alike: with another, soft cells come to rest elsewhere."""
+        return float(n_atoms)
 
     def _steered(self, forces: FloatArray) -> FloatArray:
         """The velocity, turned towards the forces while that goes downhill, and stopped when it does not."""
@@ -78,6 +87,9 @@ class Lbfgs:
         self._last = (step, forces)
         return step
 
+    def strain_scale(self, n_atoms: int) -> float:
+        return _stiff_as_atoms(n_atoms)
+
     def _two_loops(self, forces: FloatArray) -> FloatArray:
         pairs = list(zip(self._steps, self._changes, strict=True))
         weights: list[float] = []
@@ -112,6 +124,9 @@ class Bfgs:
         self._last = (shortened, forces)
         return shortened
 
+    def strain_scale(self, n_atoms: int) -> float:
+        return _stiff_as_atoms(n_atoms)
+
     @staticmethod
     def _update(hessian: FloatArray, step: FloatArray, before: FloatArray, forces: FloatArray) -> None:
         moved, change = step.ravel(), (before - forces).ravel()
@@ -126,3 +141,13 @@ def _shortened(step: FloatArray) -> FloatArray:
     """The step, scaled so that no row is longer than MAX_STEP_ANGSTROM."""
     longest = float(np.linalg.norm(step, axis=1).max())
     return step * (MAX_STEP_ANGSTROM / longest) if longest > MAX_STEP_ANGSTROM else step
+
+
+def _stiff_as_atoms(n_atoms: int) -> float:
+    """The scale on which a cell is about as stiff as its atoms, which is what the first steps assume.
+
+    The curvature along a strain is volume times elastic constant, so it grows with the number of atoms, and
+    its scale with the root of that. ASE scales by the number itself: MP-20 crystals, as they are published,
+    then take half as many steps again.
+    """
+    return math.sqrt(n_atoms)

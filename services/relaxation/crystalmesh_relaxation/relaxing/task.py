@@ -141,8 +141,9 @@ class RelaxationTask:
         reason = self._stop_reason(point)
         if reason is not None:
             return self._result(point, reason)
-        rows = driving_rows(self.crystal, point.forces, point.excess_gpa)
-        self.crystal = moved(self.crystal, self._optimizer.displacement(rows))
+        scale = self._optimizer.strain_scale(len(self.crystal))
+        rows = driving_rows(self.crystal, point.forces, point.excess_gpa, scale)
+        self.crystal = moved(self.crystal, self._optimizer.displacement(rows), scale)
         self.steps += 1
         return None
 
