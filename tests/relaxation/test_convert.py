@@ -11,16 +11,24 @@ from crystalmesh_common.runtime import errors
 from crystalmesh_common.runtime.settings import Limits
 from crystalmesh_common.runtime.statuses import from_status
 from crystalmesh_relaxation import convert
-from crystalmesh_relaxation.engine import Evaluation, Quantity
+from crystalmesh_relaxation.engine import Evaluation, PotentialInfo, Quantity
 from crystalmesh_relaxation.engines.chgnet_info import chgnet_info
+from crystalmesh_relaxation.models import Models
 from tests.conftest import silicon, sodium_chloride
 from tests.relaxation.wire import request_of
 
 POTENTIAL = chgnet_info("cpu")
 
 
+def serving(*potentials: PotentialInfo) -> Models:
+    """The models of a server that has loaded these."""
+    models = Models([potential.name for potential in potentials])
+    models.loaded(potentials)
+    return models
+
+
 def order(request: EvaluateRequest, **limits: int) -> convert.EvaluateOrder:
-    return convert.evaluate_order(request, POTENTIAL, Limits(**limits))
+    return convert.evaluate_order(request, serving(POTENTIAL), Limits(**limits))
 
 
 def test_an_order_of_everything() -> None:
@@ -46,7 +54,7 @@ def test_the_energy_is_always_meant(asked: list[int], meant: set[Quantity]) -> N
 def test_every_quantity_of_the_api_is_known() -> None:
     """No Quantity of the proto but UNSPECIFIED is refused, and no two mean the same."""
     values = [value for value in evaluation_pb2.Quantity.values() if value]
-    known = [convert._QUANTITIES[value] for value in values]
+    known = [convert.QUANTITIES[value] for value in values]
     assert sorted(known, key=str) == sorted(Quantity, key=str)
 
 
@@ -72,15 +80,29 @@ def test_a_quantity_that_the_potential_lacks_is_refused() -> None:
     spinless = replace(POTENTIAL, quantities=frozenset({Quantity.ENERGY, Quantity.FORCES}))
     moments = request_of(sodium_chloride(), quantities=[evaluation_pb2.QUANTITY_MAGNETIC_MOMENTS])
     with pytest.raises(errors.UnsupportedQuantityError, match="magnetic moments"):
-        convert.evaluate_order(moments, spinless, Limits())
-    everything = convert.evaluate_order(request_of(sodium_chloride()), spinless, Limits())
+        convert.evaluate_order(moments, serving(spinless), Limits())
+    everything = convert.evaluate_order(request_of(sodium_chloride()), serving(spinless), Limits())
     assert everything.quantities == spinless.quantities
 
 
-@pytest.mark.parametrize("name", ["", POTENTIAL.name])
-def test_the_served_model_may_be_named_or_not(name: str) -> None:
-    """No name means the default."""
-    convert.check_model(name, POTENTIAL)
+def test_a_served_model_may_be_named_or_not() -> None:
+    """No name means the first; each of several is found by its own."""
+    other = replace(POTENTIAL, name="other")
+    models = serving(POTENTIAL, other)
+    assert models.resolve("") == POTENTIAL
+    assert models.resolve(POTENTIAL.name) == POTENTIAL
+    assert models.resolve("other") == other
+
+
+def test_a_model_that_loads_is_known_and_not_ready() -> None:
+    """Until it is loaded its name is listed, and asking for it is MODEL_LOADING; an unknown name is not."""
+    models = Models(["slow"])
+    (info,) = convert.model_infos(models, ready=False)
+    assert (info.name, info.ready, info.is_default) == ("slow", False, True)
+    with pytest.raises(errors.ModelLoadingError):
+        models.resolve("slow")
+    with pytest.raises(errors.ModelNotFoundError):
+        models.resolve("fast")
 
 
 def test_a_result_is_written_row_by_row() -> None:
@@ -107,7 +129,7 @@ def test_a_failure_is_written_as_its_status() -> None:
 @pytest.mark.parametrize("ready", [True, False])
 def test_a_model_is_described_with_its_readiness(ready: bool) -> None:  # noqa: FBT001 -- a parameter of the test
     """Users learn name, version, licence, elements, device and whether it answers yet."""
-    info = convert.model_info(POTENTIAL, ready=ready)
+    (info,) = convert.model_infos(serving(POTENTIAL), ready=ready)
     assert (info.name, info.ready, info.is_default, info.device) == (POTENTIAL.name, ready, True, "cpu")
     assert tuple(info.atomic_numbers) == POTENTIAL.atomic_numbers
     assert all((info.version, info.license, info.description))

@@ -9,7 +9,7 @@ from crystalmesh.relaxation.v1 import evaluation_pb2
 from crystalmesh_common.crystal.text import crystal_to_cif, crystal_to_poscar
 from crystalmesh_relaxation import engines
 from crystalmesh_relaxation.engine import Evaluation, Network, Quantity
-from crystalmesh_relaxation.settings import RelaxationSettings
+from crystalmesh_relaxation.engines.specs import CHGNET, parse_spec
 from tests.conftest import ServiceProcess, block, copies, iron, silicon, sodium_chloride
 from tests.relaxation.wire import ask, request_of
 
@@ -17,7 +17,7 @@ from tests.relaxation.wire import ask, request_of
 def test_the_wire_brings_what_the_engine_says(relaxation: ServiceProcess) -> None:
     """Numbers of the server equal those of the engine in this process: 1e-5 eV/atom, 1e-4 eV/Å."""
     crystals = [sodium_chloride(), silicon(shift=0.02), iron(), block(repeat=2)]
-    potential = engines.load(RelaxationSettings(threads=1))[Network.REFERENCE]
+    potential = engines.load([parse_spec(CHGNET)], "cpu")[CHGNET][Network.REFERENCE]
     answer = ask(relaxation, request_of(*crystals))
     assert sorted(outcome.index for outcome in answer.outcomes) == [0, 1, 2, 3]
     for outcome in answer.outcomes:

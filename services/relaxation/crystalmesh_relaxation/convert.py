@@ -10,7 +10,6 @@ from crystalmesh.relaxation.v1 import evaluation_pb2
 from crystalmesh.relaxation.v1.evaluation_pb2 import EvaluateRequest, EvaluateResponse
 from crystalmesh_common.runtime.errors import (
     CrystalMeshError,
-    ModelNotFoundError,
     UnknownEnumValueError,
     UnsupportedQuantityError,
 )
@@ -18,9 +17,9 @@ from crystalmesh_common.runtime.intake import resolve_ids
 from crystalmesh_common.runtime.settings import Limits
 from crystalmesh_common.runtime.statuses import to_status
 from crystalmesh_relaxation.engine import Evaluation, PotentialInfo, Quantity
-from crystalmesh_relaxation.worker import Outcome
+from crystalmesh_relaxation.models import Models
 
-_QUANTITIES: Mapping[int, Quantity] = {
+QUANTITIES: Mapping[evaluation_pb2.Quantity.ValueType, Quantity] = {
     evaluation_pb2.QUANTITY_ENERGY: Quantity.ENERGY,
     evaluation_pb2.QUANTITY_FORCES: Quantity.FORCES,
     evaluation_pb2.QUANTITY_STRESS: Quantity.STRESS,
@@ -32,40 +31,35 @@ _QUANTITIES: Mapping[int, Quantity] = {
 class EvaluateOrder:
     """A request that is right as a whole. Its crystals are still as they came."""
 
+    model: str
     ids: Sequence[str]
     quantities: frozenset[Quantity]
 
 
-def evaluate_order(request: EvaluateRequest, potential: PotentialInfo, limits: Limits) -> EvaluateOrder:
-    """Check a request; raises an InvalidRequestError or ModelNotFoundError when it fails whole."""
-    check_model(request.model, potential)
+def evaluate_order(request: EvaluateRequest, models: Models, limits: Limits) -> EvaluateOrder:
+    """Check a request; raises an InvalidRequestError or what `Models.resolve` raises when it fails whole."""
+    potential = models.resolve(request.model)
     quantities = _quantities(request.quantities, potential)
     ids = resolve_ids(request.crystals, max_crystals=limits.crystals_per_call)
-    return EvaluateOrder(ids, quantities)
+    return EvaluateOrder(potential.name, ids, quantities)
 
 
-def check_model(name: str, potential: PotentialInfo) -> None:
-    """Raise ModelNotFoundError unless `name` is empty or the served potential."""
-    if name not in ("", potential.name):
-        raise ModelNotFoundError(f"no model {name[:80]!r} is served here", known=potential.name)
-
-
-def _quantities(asked: Sequence[int], potential: PotentialInfo) -> frozenset[Quantity]:
+def _quantities(
+    asked: Sequence[evaluation_pb2.Quantity.ValueType], potential: PotentialInfo
+) -> frozenset[Quantity]:
     if not asked:
         return potential.quantities
     for value in asked:
-        if value not in _QUANTITIES:
+        if value not in QUANTITIES:
             raise UnknownEnumValueError(f"quantities: no Quantity has the value {value}", field="quantities")
-    quantities = frozenset(_QUANTITIES[value] for value in asked)
+    quantities = frozenset(QUANTITIES[value] for value in asked)
     if missing := quantities - potential.quantities:
         names = ", ".join(sorted(quantity.value for quantity in missing))
         raise UnsupportedQuantityError(f"{potential.name} cannot give {names}", field="quantities")
     return quantities | {Quantity.ENERGY}
 
 
-def evaluate_response(
-    crystal_id: str, index: int, outcome: Outcome | CrystalMeshError, model: str
-) -> EvaluateResponse:
+def evaluate_response(crystal_id: str, index: int, outcome: object, model: str) -> EvaluateResponse:
     """The message that reports one crystal's outcome."""
     response = EvaluateResponse(crystal_id=crystal_id, index=index)
     match outcome:
@@ -91,15 +85,22 @@ def fill_evaluation(message: evaluation_pb2.Evaluation, evaluation: Evaluation, 
         message.magnetic_moments_mu_b.extend(evaluation.magnetic_moments_mu_b.tolist())
 
 
-def model_info(potential: PotentialInfo, *, ready: bool) -> ModelInfo:
-    """The message that describes a potential."""
-    return ModelInfo(
-        name=potential.name,
-        version=potential.version,
-        is_default=True,
-        ready=ready,
-        license=potential.license,
-        description=potential.description,
-        atomic_numbers=potential.atomic_numbers,
-        device=potential.device,
-    )
+def model_infos(models: Models, *, ready: bool) -> list[ModelInfo]:
+    """The messages that describe the potentials, the default first; of one that still loads, its name."""
+    return [_model_info(name, models.get(name), models, ready=ready) for name in models.names]
+
+
+def _model_info(name: str, potential: PotentialInfo | None, models: Models, *, ready: bool) -> ModelInfo:
+    message = ModelInfo(name=name, is_default=name == models.names[0])
+    if potential is not None:
+        message.MergeFrom(
+            ModelInfo(
+                version=potential.version,
+                ready=ready,
+                license=potential.license,
+                description=potential.description,
+                atomic_numbers=potential.atomic_numbers,
+                device=potential.device,
+            )
+        )
+    return message

@@ -11,12 +11,18 @@ from crystalmesh.relaxation.v1 import relaxation_pb2
 from crystalmesh.relaxation.v1.relaxation_pb2 import RelaxRequest, RelaxResponse
 from crystalmesh_common.crystal.protobuf import crystal_to_proto
 from crystalmesh_common.crystal.structure import Crystal
-from crystalmesh_common.runtime.errors import CrystalMeshError, InvalidFieldError, UnknownEnumValueError
+from crystalmesh_common.runtime.errors import (
+    CrystalMeshError,
+    InvalidFieldError,
+    UnknownEnumValueError,
+    UnsupportedQuantityError,
+)
 from crystalmesh_common.runtime.intake import resolve_ids
 from crystalmesh_common.runtime.settings import Limits
 from crystalmesh_common.runtime.statuses import to_status
-from crystalmesh_relaxation.convert import check_model, fill_evaluation
-from crystalmesh_relaxation.engine import PotentialInfo
+from crystalmesh_relaxation.convert import fill_evaluation
+from crystalmesh_relaxation.engine import PotentialInfo, Quantity
+from crystalmesh_relaxation.models import Models
 from crystalmesh_relaxation.relaxing.motion import CellMode
 from crystalmesh_relaxation.relaxing.task import (
     Frame,
@@ -26,7 +32,6 @@ from crystalmesh_relaxation.relaxing.task import (
     RelaxOptions,
     StopReason,
 )
-from crystalmesh_relaxation.worker import Outcome
 
 MAX_STEPS = 100_000
 _DEFAULTS = RelaxOptions()
@@ -56,15 +61,20 @@ _STOP_REASONS: Mapping[StopReason, relaxation_pb2.StopReason.ValueType] = {
 class RelaxOrder:
     """A request that is right as a whole. Its crystals are still as they came."""
 
+    potential: PotentialInfo
     ids: Sequence[str]
     options: RelaxOptions
     fixed_sites: Mapping[str, Sequence[int]]  # by crystal id
 
 
-def relax_order(request: RelaxRequest, potential: PotentialInfo, limits: Limits) -> RelaxOrder:
-    """Check a request; raises an InvalidRequestError or ModelNotFoundError when it fails whole."""
-    check_model(request.model, potential)
+def relax_order(request: RelaxRequest, models: Models, limits: Limits) -> RelaxOrder:
+    """Check a request; raises an InvalidRequestError or what `Models.resolve` raises when it fails whole."""
+    potential = models.resolve(request.model)
     options = _options(request)
+    needed = {Quantity.FORCES} if options.cell_mode is CellMode.FIXED else {Quantity.FORCES, Quantity.STRESS}
+    if missing := needed - potential.quantities:
+        names = ", ".join(sorted(quantity.value for quantity in missing))
+        raise UnsupportedQuantityError(f"{potential.name} cannot give {names}, which relaxing needs")
     ids = resolve_ids(request.crystals, max_crystals=limits.crystals_per_call)
     fixed = {name: list(sites.indices) for name, sites in request.options.fixed_sites.items()}
     if unknown := sorted(set(fixed) - set(ids)):
@@ -72,7 +82,7 @@ def relax_order(request: RelaxRequest, potential: PotentialInfo, limits: Limits)
             f"fixed_sites names {unknown[0][:80]!r}, which is no crystal of this request",
             field="options.fixed_sites",
         )
-    return RelaxOrder(ids, options, fixed)
+    return RelaxOrder(potential, ids, options, fixed)
 
 
 async def relax_tasks(
@@ -93,9 +103,7 @@ async def relax_tasks(
             yield RelaxationTask(crystal, order.options, tuple(sorted(set(fixed))))
 
 
-def relax_response(
-    crystal_id: str, index: int, outcome: Outcome | CrystalMeshError, model: str
-) -> RelaxResponse:
+def relax_response(crystal_id: str, index: int, outcome: object, model: str) -> RelaxResponse:
     """The message that brings a frame, a result, or an error."""
     response = RelaxResponse(crystal_id=crystal_id, index=index)
     match outcome:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from crystalmesh.relaxation.v1.relaxation_service_pb2_grpc import add_RelaxationServiceServicer_to_server
 from crystalmesh.stability.v1.stability_service_pb2_grpc import (
     StabilityServiceServicer,
@@ -10,25 +12,37 @@ from crystalmesh.stability.v1.stability_service_pb2_grpc import (
 from crystalmesh_common.runtime.metrics import Metrics
 from crystalmesh_common.runtime.runner import Runner
 from crystalmesh_common.runtime.service import Hosted, Service
-from crystalmesh_relaxation.engines import describe, device_count, load
+from crystalmesh_relaxation.engines.specs import parse_spec
+from crystalmesh_relaxation.evaluators.messages import Start
+from crystalmesh_relaxation.evaluators.process import EvaluatorProcess
+from crystalmesh_relaxation.models import Models
 from crystalmesh_relaxation.servicer import PotentialRunner, RelaxationServicer
 from crystalmesh_relaxation.settings import RelaxationSettings
 from crystalmesh_relaxation.worker import PotentialWorker
 
+NAME = "relaxation"
+
 
 def build(settings: RelaxationSettings, metrics: Metrics) -> Hosted:
-    """Servicers and the runner behind them; nothing heavy is imported until the runner loads."""
+    """Servicers and the runner behind them; nothing heavy is imported in this process."""
+    models = Models([parse_spec(text).name for text in settings.models])
+    workers = _worker_count(settings)
+
+    def load() -> PotentialWorker:
+        evaluator = EvaluatorProcess(_start(settings, workers))
+        potentials = evaluator.load()
+        models.loaded(potentials)
+        return PotentialWorker(evaluator, potentials)
+
     runner: PotentialRunner = Runner(
-        lambda: PotentialWorker(load(settings)),
-        max_batch_cost=settings.batch_atoms,
+        load,
+        max_batch_cost=settings.batch_edges,
         queued_calls=settings.limits.queued_calls,
         metrics=metrics,
-        name="relaxation",
-        devices=device_count(settings),
+        name=NAME,
+        devices=workers,
     )
-    relaxation = RelaxationServicer(
-        runner, describe(settings), settings.limits, evaluate_with=settings.evaluate_with
-    )
+    relaxation = RelaxationServicer(runner, models, settings.limits, evaluate_with=settings.evaluate_with)
     stability = StabilityServiceServicer()
     return Hosted(
         registrations=[
@@ -39,4 +53,22 @@ def build(settings: RelaxationSettings, metrics: Metrics) -> Hosted:
     )
 
 
-SERVICE = Service("relaxation", RelaxationSettings, build)
+def _worker_count(settings: RelaxationSettings) -> int:
+    """As set, else one a core on CPUs and one for a GPU."""
+    if settings.workers:
+        return settings.workers
+    return min(4, os.cpu_count() or 1) if settings.device == "cpu" else 1
+
+
+def _start(settings: RelaxationSettings, workers: int) -> Start:
+    return Start(
+        service=NAME,
+        models=settings.models,
+        device=settings.device,
+        threads=settings.threads or max(1, (os.cpu_count() or 1) // workers),
+        log_level=settings.log_level,
+        log_format=settings.log_format,
+    )
+
+
+SERVICE = Service(NAME, RelaxationSettings, build)

@@ -14,45 +14,46 @@ from crystalmesh_common.runtime.intake import read_inputs
 from crystalmesh_common.runtime.runner import Runner, RunnerState
 from crystalmesh_common.runtime.settings import Limits
 from crystalmesh_relaxation import convert, convert_relax
-from crystalmesh_relaxation.engine import Network, PotentialInfo, Quantity
-from crystalmesh_relaxation.worker import Item, Outcome, WorkKey
+from crystalmesh_relaxation.engine import Network
+from crystalmesh_relaxation.models import Models
+from crystalmesh_relaxation.worker import Item, WorkKey
 
-PotentialRunner = Runner[WorkKey, Item, Outcome]
+PotentialRunner = Runner[WorkKey, Item, object]
 
 
 class RelaxationServicer(RelaxationServiceServicer):
-    """Serves one potential."""
+    """Serves potentials."""
 
     def __init__(
-        self, runner: PotentialRunner, potential: PotentialInfo, limits: Limits, *, evaluate_with: Network
+        self, runner: PotentialRunner, models: Models, limits: Limits, *, evaluate_with: Network
     ) -> None:
         self._runner = runner
-        self._potential = potential
+        self._models = models
         self._limits = limits
         self._evaluate_with = evaluate_with
 
     async def Evaluate(
         self, request: EvaluateRequest, context: CallContext
     ) -> AsyncIterator[EvaluateResponse]:
-        order = convert.evaluate_order(request, self._potential, self._limits)
+        order = convert.evaluate_order(request, self._models, self._limits)
         crystals = read_inputs(request.crystals, order.ids, max_atoms=self._limits.atoms_per_crystal)
-        key = WorkKey(self._evaluate_with, order.quantities)
+        key = WorkKey(order.model, self._evaluate_with, order.quantities)
         outcomes = self._runner.stream(key, crystals, seconds=context.time_remaining())
         async with aclosing(outcomes):
             async for index, outcome in outcomes:
-                yield convert.evaluate_response(order.ids[index], index, outcome, self._potential.name)
+                yield convert.evaluate_response(order.ids[index], index, outcome, order.model)
 
     async def Relax(self, request: RelaxRequest, context: CallContext) -> AsyncIterator[RelaxResponse]:
-        order = convert_relax.relax_order(request, self._potential, self._limits)
+        order = convert_relax.relax_order(request, self._models, self._limits)
         crystals = read_inputs(request.crystals, order.ids, max_atoms=self._limits.atoms_per_crystal)
-        key = WorkKey(Network.FAST, frozenset(Quantity))
+        key = WorkKey(order.potential.name, Network.FAST, order.potential.quantities)
         outcomes = self._runner.stream(
             key, convert_relax.relax_tasks(crystals, order), seconds=context.time_remaining()
         )
         async with aclosing(outcomes):
             async for index, outcome in outcomes:
-                yield convert_relax.relax_response(order.ids[index], index, outcome, self._potential.name)
+                yield convert_relax.relax_response(order.ids[index], index, outcome, order.potential.name)
 
     async def ListModels(self, request: ListModelsRequest, context: CallContext) -> ListModelsResponse:
         ready = self._runner.state is RunnerState.READY
-        return ListModelsResponse(models=[convert.model_info(self._potential, ready=ready)])
+        return ListModelsResponse(models=convert.model_infos(self._models, ready=ready))

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
 
 from crystalmesh_common.runtime.settings import ServiceSettings
 from crystalmesh_relaxation.engine import Network
+from crystalmesh_relaxation.engines.specs import CHGNET, check_specs
 
 
 class RelaxationSettings(ServiceSettings):
     """What this service adds to the common settings."""
 
-    device: str = Field("cpu", description="where the potential runs: cpu, cuda, cuda:1, mps")
-    workers: int = Field(0, ge=0, le=64, description="threads that evaluate; 0: one a core, or one for a GPU")
+    models: Annotated[tuple[str, ...], AfterValidator(check_specs)] = Field(
+        (CHGNET,), description="potentials to serve, the default first"
+    )
+    device: str = Field("cpu", description="where potentials run: cpu, cuda, cuda:1, mps")
+    workers: int = Field(
+        0, ge=0, le=64, description="processes that evaluate; 0: one a core, or one for a GPU"
+    )
     threads: int = Field(0, ge=0, description="CPU threads of each worker; 0: the cores, shared out evenly")
-    batch_atoms: float = Field(96, gt=0, description="most atoms in one batch on the device")
+    batch_edges: float = Field(5000, gt=0, description="most edges of the networks' graphs in one batch")
     evaluate_with: Network = Field(
         Network.REFERENCE,
         description="code behind Evaluate: `reference` gives CHGNet's numbers to the last digit, `fast` "

@@ -1,51 +1,66 @@
-"""Potentials as the runner's worker: evaluations and relaxations in one batch."""
+"""Potentials as the runner's worker: evaluations, and tasks of many evaluations, in one batch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from crystalmesh_common.crystal.structure import Crystal
-from crystalmesh_common.runtime.errors import CrystalMeshError
+from crystalmesh_common.runtime.errors import CrystalMeshError, ModelFailedError
 from crystalmesh_common.runtime.runner import Unfinished
-from crystalmesh_relaxation.engine import Evaluation, Network, Potential, Quantity
-from crystalmesh_relaxation.relaxing.task import Frame, Relaxation, RelaxationTask
+from crystalmesh_relaxation.engine import Evaluation, Network, PotentialInfo, Quantity, estimated_edges
+from crystalmesh_relaxation.evaluators.messages import Batch
+from crystalmesh_relaxation.evaluators.process import EvaluatorProcess
+from crystalmesh_relaxation.procedure import Task
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class WorkKey:
     """What items must have in common to share a batch."""
 
+    model: str
     network: Network
     quantities: frozenset[Quantity]
 
 
-Item = Crystal | RelaxationTask
-Outcome = Evaluation | Frame | Relaxation
-Answer = Outcome | CrystalMeshError | Unfinished[Outcome]
+Item = Crystal | Task[object]
+Answer = object | CrystalMeshError | Unfinished[object]
 
 
 class PotentialWorker:
-    """Evaluates crystals, and takes relaxations one step further."""
+    """Evaluates crystals, and takes tasks one step further."""
 
-    def __init__(self, potentials: Mapping[Network, Potential]) -> None:
-        self._potentials = potentials
+    def __init__(self, evaluator: EvaluatorProcess, potentials: Sequence[PotentialInfo]) -> None:
+        self._evaluator = evaluator
+        # The widest, so that no network's batch is larger than it seems.
+        self._cutoff_angstrom = max(info.cutoff_angstrom for info in potentials)
 
     def cost(self, item: Item) -> float:
-        return self._potentials[Network.FAST].cost(_crystal(item))
+        return estimated_edges(_crystal(item), self._cutoff_angstrom)
 
     def run(self, key: WorkKey, items: Sequence[Item]) -> Sequence[Answer]:
         crystals = [_crystal(item) for item in items]
-        outcomes = self._potentials[key.network].evaluate(crystals, key.quantities)
+        outcomes = self._evaluator.evaluate(Batch(key.model, key.network, key.quantities, crystals))
         return [_answer(item, outcome) for item, outcome in zip(items, outcomes, strict=True)]
+
+    def close(self) -> None:
+        self._evaluator.close()
 
 
 def _crystal(item: Item) -> Crystal:
-    return item.crystal if isinstance(item, RelaxationTask) else item
+    return item if isinstance(item, Crystal) else item.crystal
 
 
 def _answer(item: Item, outcome: Evaluation | CrystalMeshError) -> Answer:
-    if not isinstance(item, RelaxationTask):
+    if isinstance(item, Crystal):
         return outcome
-    result = item.advance(outcome)
+    try:
+        result = item.advance(outcome)
+    except Exception as error:  # noqa: BLE001 -- raised, it would run the batch again, and tasks remember
+        _log.error("task_failed", exc_info=error)
+        return ModelFailedError("working on this crystal failed; the operator finds the cause in the log")
     return Unfinished(item.take_frames()) if result is None else result

@@ -26,6 +26,7 @@ class Doubler:
     def __init__(self) -> None:
         self.gate = threading.Event()
         self.gate.set()
+        self.closed = False
         self.batches: list[tuple[str, list[int]]] = []
 
     def cost(self, item: Job) -> float:
@@ -35,6 +36,9 @@ class Doubler:
         self.batches.append((key, [item.number for item in items]))
         assert self.gate.wait(timeout=60)
         return [self._double(item) for item in items]
+
+    def close(self) -> None:
+        self.closed = True
 
     @staticmethod
     def _double(item: Job) -> int | CrystalMeshError:

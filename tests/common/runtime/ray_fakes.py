@@ -51,6 +51,9 @@ class Sleeper:
         time.sleep(sum(items))
         return items
 
+    def close(self) -> None:
+        """Nothing is held."""
+
 
 class Orders:
     """Obeys, and counts the calls in hand and the uploads that were complete."""

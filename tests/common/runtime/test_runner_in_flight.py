@@ -29,6 +29,7 @@ class Counter:
     def __init__(self) -> None:
         self.gate = threading.Event()
         self.gate.set()
+        self.closed = False
         self.batches: list[list[Countdown]] = []
 
     def cost(self, item: Countdown) -> float:
@@ -38,6 +39,9 @@ class Counter:
         self.batches.append(list(items))
         assert self.gate.wait(timeout=60)
         return [self._count(key, item) for item in items]
+
+    def close(self) -> None:
+        self.closed = True
 
     @staticmethod
     def _count(key: str, item: Countdown) -> str | Unfinished[str]:

@@ -41,6 +41,10 @@ ItemIn_contra = TypeVar("ItemIn_contra", contravariant=True)
 OutcomeOut_co = TypeVar("OutcomeOut_co", covariant=True)
 
 
+_REGROWTH = 1.02
+"""By how much a batch may cost more than the one before, after memory ran out."""
+
+
 @dataclass(frozen=True)
 class Unfinished(Generic[OutcomeOut_co]):
     """What a worker answers for an item that needs another batch, with what there is to tell so far."""
@@ -49,7 +53,7 @@ class Unfinished(Generic[OutcomeOut_co]):
 
 
 class BatchWorker(Protocol[KeyIn_contra, ItemIn_contra, OutcomeOut_co]):
-    """A loaded model. `run` is called from one thread only, `cost` from the event loop."""
+    """A loaded model. `run` and `close` are called from one thread only, `cost` from the event loop."""
 
     def cost(self, item: ItemIn_contra) -> float:
         """The share of a batch that `item` takes, in the unit of the runner's batch cost; cheap."""
@@ -59,6 +63,10 @@ class BatchWorker(Protocol[KeyIn_contra, ItemIn_contra, OutcomeOut_co]):
         self, key: KeyIn_contra, items: Sequence[ItemIn_contra]
     ) -> Sequence[OutcomeOut_co | CrystalMeshError | Unfinished[OutcomeOut_co]]:
         """One answer per item, in order. Items of one batch share their key (model, quantities, …)."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what the worker holds; nothing is asked of it afterwards."""
         ...
 
 
@@ -75,7 +83,8 @@ class Runner(Generic[Key, Item, Outcome]):
     """Feeds one device, or several alike, from many calls.
 
     `load` runs on each device's thread and returns its worker. A device takes items until their cost would
-    pass `max_batch_cost`, for each key; an item that alone costs more still runs, by itself. At most
+    pass `max_batch_cost`, for each key; an item that alone costs more still runs, by itself. A device that
+    runs out of memory takes half as much from then on, and then slowly more again. At most
     `queued_calls` calls wait; a further one is refused at once with QueueFullError and an estimate of when
     to retry.
     """
@@ -108,12 +117,15 @@ class Runner(Generic[Key, Item, Outcome]):
         """Load the model and begin; raises what loading raised."""
         loop = asyncio.get_running_loop()
         try:
-            # One after the other: libraries that are imported while loading need not survive two at once.
-            workers = [await loop.run_in_executor(thread, self._load) for thread in self._threads]
+            workers = await asyncio.gather(
+                *(loop.run_in_executor(thread, self._load) for thread in self._threads)
+            )
         except BaseException:
             self.state = RunnerState.FAILED
             raise
         if self.state is RunnerState.STOPPED:  # while it was loading
+            for worker in workers:
+                worker.close()
             return
         self.state = RunnerState.READY
         self._metrics.ready.set(1)
@@ -228,9 +240,10 @@ class Runner(Generic[Key, Item, Outcome]):
     async def _drive(self, worker: BatchWorker[Key, Item, Outcome], thread: ThreadPoolExecutor) -> None:
         loop = asyncio.get_running_loop()
         flight: list[Started[Key, Item, Outcome]] = []
+        room = self._max_batch_cost
         while self.state is RunnerState.READY:
             flight = [started for started in flight if self._still_wanted(started)]
-            self._fill(flight, worker)
+            self._fill(flight, worker, room)
             if not flight:
                 self._work.clear()
                 await self._work.wait()
@@ -241,13 +254,22 @@ class Runner(Generic[Key, Item, Outcome]):
             flight = [started for started in flight if started.ticket.key != key]
             began = time.perf_counter()
             items = [started.item for started in batch]
-            answers = await loop.run_in_executor(thread, _run_batch, worker, key, items)
+            ran = await loop.run_in_executor(thread, _run_batch, worker, key, items)
             self._observe_batch(len(batch), time.perf_counter() - began)
+            room = self._room_after(room, ran)
             flight += [
-                started for started, answer in zip(batch, answers, strict=True) if _stays(started, answer)
+                started for started, answer in zip(batch, ran.answers, strict=True) if _stays(started, answer)
             ]
         for started in flight:
             started.ticket.tell(started.index, self._ended_error())
+        await loop.run_in_executor(thread, worker.close)
+
+    def _room_after(self, room: float, ran: _Ran[Outcome]) -> float:
+        """What the next batch may cost: half, where memory ran out; else back towards what was set."""
+        if ran.out_of_memory:
+            _log.warning("batches_are_halved", max_batch_cost=room / 2)
+            return room / 2
+        return min(self._max_batch_cost, room * _REGROWTH)
 
     def _still_wanted(self, started: Started[Key, Item, Outcome]) -> bool:
         if started.ticket.expired:  # asked once: it may come true at any moment, and then must be told
@@ -256,11 +278,14 @@ class Runner(Generic[Key, Item, Outcome]):
         return not started.ticket.abandoned
 
     def _fill(
-        self, flight: list[Started[Key, Item, Outcome]], worker: BatchWorker[Key, Item, Outcome]
+        self,
+        flight: list[Started[Key, Item, Outcome]],
+        worker: BatchWorker[Key, Item, Outcome],
+        max_cost: float,
     ) -> None:
         """Take one item of each call in turn while they fit; each key has a batch to fill."""
         self._drop_finished()
-        room: defaultdict[Key, float] = defaultdict(lambda: self._max_batch_cost)
+        room: defaultdict[Key, float] = defaultdict(lambda: max_cost)
         present: set[Key] = set()
         for started in flight:
             room[started.ticket.key] -= started.cost
@@ -314,17 +339,24 @@ def _cost(worker: BatchWorker[Key, Item, Outcome], item: Item) -> float:
         return math.inf
 
 
-def _run_batch(
-    worker: BatchWorker[Key, Item, Outcome], key: Key, items: Sequence[Item]
-) -> Sequence[Outcome | CrystalMeshError | Unfinished[Outcome]]:
+@dataclass(frozen=True)
+class _Ran(Generic[OutcomeOut_co]):
+    """What came of a batch."""
+
+    answers: Sequence[OutcomeOut_co | CrystalMeshError | Unfinished[OutcomeOut_co]]
+    out_of_memory: bool = False  # as a whole; its items then ran one by one
+
+
+def _run_batch(worker: BatchWorker[Key, Item, Outcome], key: Key, items: Sequence[Item]) -> _Ran[Outcome]:
     """Run a batch on the device's thread. One that fails whole is run again item by item."""
     try:
-        return _one_outcome_each(worker.run(key, items), len(items))
+        return _Ran(_one_outcome_each(worker.run(key, items), len(items)))
     except Exception as error:  # noqa: BLE001 -- whatever a model raises is the outcome of its items
-        if len(items) > 1:
-            _log.warning("batch_failed_and_is_split", items=len(items), error=repr(error))
-            return [_run_batch(worker, key, [item])[0] for item in items]
-        return [_item_failure(error)]
+        if len(items) == 1:
+            return _Ran([_item_failure(error)])
+        _log.warning("batch_failed_and_is_split", items=len(items), error=repr(error))
+        answers = [_run_batch(worker, key, [item]).answers[0] for item in items]
+        return _Ran(answers, out_of_memory=isinstance(error, MemoryError | OutOfMemoryError))
 
 
 def _one_outcome_each(

@@ -32,9 +32,6 @@ class CHGNetPotential:
         self._model = load_chgnet(device)
         self.info = chgnet_info(device)
 
-    def cost(self, crystal: Crystal) -> float:
-        return float(len(crystal))
-
     def evaluate(
         self, crystals: Sequence[Crystal], quantities: frozenset[Quantity]
     ) -> Sequence[Evaluation | CrystalMeshError]:

@@ -36,4 +36,5 @@ def chgnet_info(device: str) -> PotentialInfo:
         atomic_numbers=KNOWN_ELEMENTS,
         quantities=frozenset(Quantity),
         device=device,
+        cutoff_angstrom=6.0,
     )

@@ -29,7 +29,7 @@ from crystalmesh_relaxation.relaxing.in_flight import relax_in_flight
 from crystalmesh_relaxation.relaxing.task import OptimizerKind, Relaxation, RelaxationTask, RelaxOptions
 
 OPTIONS = RelaxOptions(optimizer=OptimizerKind.LBFGS, max_force_ev_per_angstrom=0.05, max_steps=300)
-_BATCH_ATOMS = 96
+_BATCH_EDGES = 5000
 _REPORT_SECONDS = 30.0
 
 
@@ -89,7 +89,7 @@ def relax_share(crystals: Sequence[Crystal], ledger: Ledger) -> None:
     torch.set_num_threads(1)
     potential = FastCHGNetPotential()
     tasks = (RelaxationTask(crystal, OPTIONS) for crystal in crystals)
-    for task, result in relax_in_flight(potential, tasks, max_cost=_BATCH_ATOMS):
+    for task, result in relax_in_flight(potential, tasks, max_edges=_BATCH_EDGES):
         ledger.write(entry(task.crystal, result))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from crystalmesh_common.runtime.errors import CrystalMeshError
-from crystalmesh_relaxation.engine import Potential, Quantity
+from crystalmesh_relaxation.engine import Potential, Quantity, estimated_edges
 from crystalmesh_relaxation.relaxing.task import Relaxation, RelaxationTask
 
 RELAXATION_QUANTITIES = frozenset(
@@ -14,20 +14,24 @@ RELAXATION_QUANTITIES = frozenset(
 
 
 def relax_in_flight(
-    potential: Potential, tasks: Iterable[RelaxationTask], *, max_cost: float
+    potential: Potential, tasks: Iterable[RelaxationTask], *, max_edges: float
 ) -> Iterator[tuple[RelaxationTask, Relaxation | CrystalMeshError]]:
     """Yield each task with its result as it ends.
 
-    `max_cost` bounds what is in flight, in the potential's unit; a task that alone costs more flies alone.
+    `max_edges` bounds what is in flight; a task that alone has more flies alone.
     """
+
+    def edges(task: RelaxationTask) -> float:
+        return estimated_edges(task.crystal, potential.info.cutoff_angstrom)
+
     waiting = iter(tasks)
     coming = next(waiting, None)
     flying: list[RelaxationTask] = []
-    cost = 0.0
     while flying or coming is not None:
-        while coming is not None and (not flying or cost + potential.cost(coming.crystal) <= max_cost):
+        room = max_edges - sum(map(edges, flying))
+        while coming is not None and (not flying or edges(coming) <= room):
             flying.append(coming)
-            cost += potential.cost(coming.crystal)
+            room -= edges(coming)
             coming = next(waiting, None)
         outcomes = potential.evaluate([task.crystal for task in flying], RELAXATION_QUANTITIES)
         still: list[RelaxationTask] = []
@@ -36,6 +40,5 @@ def relax_in_flight(
             if result is None:
                 still.append(task)
             else:
-                cost -= potential.cost(task.crystal)
                 yield task, result
         flying = still

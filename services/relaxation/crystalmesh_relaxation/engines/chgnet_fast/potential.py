@@ -29,9 +29,6 @@ class FastCHGNetPotential:
         self._device = device
         self.info = chgnet_info(device)
 
-    def cost(self, crystal: Crystal) -> float:
-        return float(len(crystal))
-
     def evaluate(
         self, crystals: Sequence[Crystal], quantities: frozenset[Quantity]
     ) -> Sequence[Evaluation | CrystalMeshError]:
