@@ -45,7 +45,8 @@ reference: setup ## Relax the entries of the default hull that the shipped table
 	@mkdir -p build/reference
 	@$(PYTHON) -m crystalmesh_relaxation.reference.relax_entries build/reference/entries.jsonl \
 	 $(addprefix $(DATA)/mp20/,train.parquet val.parquet test.parquet)
-	@$(PYTHON) -m crystalmesh_relaxation.reference.entries build/reference/entries.jsonl $(REFERENCE)
+	@$(PYTHON) -m crystalmesh_relaxation.reference.entries build/reference/entries.jsonl \
+	 $(DATA)/mp20_hull.parquet $(REFERENCE)
 clean: ## Remove the environment, caches and results
 	@rm -rf .venv .tools node_modules benchmarks/results .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -prune -exec rm -rf {} +

@@ -180,12 +180,42 @@ def start_service(tmp_path: Path) -> Iterator[StartService]:
         process.kill()
 
 
+def salts(folder: Path) -> Path:
+    """The description of a small reference in CHGNet's scheme: `salts`, of sodium, chlorine and silicon."""
+    (folder / "salts.csv").write_text(
+        "id,formula,formation_energy_ev_per_atom\nsalt,NaCl,-2.1\nodd,NaCl3,-0.9\ntetra,SiCl4,-1.2\n"
+    )
+    description = {
+        "name": "salts",
+        "table": "salts.csv",
+        "kind": "model",
+        "model": "chgnet-0.3.0",
+        "energy_scheme": "MP2020",
+        "attribution": "the tests",
+        "elemental_energies": {"chgnet-0.3.0": {"Na": -1.31, "Cl": -1.84, "Si": -5.42}},
+    }
+    path = folder / "salts.json"
+    path.write_text(json.dumps(description))
+    return path
+
+
+def oxides(folder: Path) -> Path:
+    """The description of a small reference in another scheme, of which no potential knows the elements."""
+    (folder / "oxides.csv").write_text("id,formula,formation_energy_ev_per_atom\nmagnesia,MgO,-3.0\n")
+    description = {"name": "oxides", "table": "oxides.csv", "kind": "dft", "energy_scheme": "PBE"}
+    path = folder / "oxides.json"
+    path.write_text(json.dumps(description))
+    return path
+
+
 @pytest.fixture(scope="session")
 def relaxation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
     """The relaxation service with CHGNet loaded, shared by all tests. It asks for TOKEN."""
+    folder = tmp_path_factory.mktemp("relaxation")
     server = ServiceProcess(
-        tmp_path_factory.mktemp("relaxation"),
+        folder,
         *("--limits.message-bytes", str(MESSAGE_BYTES), "--threads", "1"),
+        *("--references", f"{salts(folder)},{oxides(folder)}"),
         CRYSTALMESH_TOKEN=TOKEN,
     )
     try:

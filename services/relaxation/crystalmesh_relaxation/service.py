@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
+from threading import Lock
 
 from crystalmesh.relaxation.v1.relaxation_service_pb2_grpc import add_RelaxationServiceServicer_to_server
-from crystalmesh.stability.v1.stability_service_pb2_grpc import (
-    StabilityServiceServicer,
-    add_StabilityServiceServicer_to_server,
-)
+from crystalmesh.stability.v1.stability_service_pb2_grpc import add_StabilityServiceServicer_to_server
+from crystalmesh_common.mesh.home import MeshHome
 from crystalmesh_common.runtime.metrics import Metrics
 from crystalmesh_common.runtime.runner import Runner
 from crystalmesh_common.runtime.service import Hosted, Service
@@ -18,6 +17,10 @@ from crystalmesh_relaxation.evaluators.process import EvaluatorProcess
 from crystalmesh_relaxation.models import Models
 from crystalmesh_relaxation.servicer import PotentialRunner, RelaxationServicer
 from crystalmesh_relaxation.settings import RelaxationSettings
+from crystalmesh_relaxation.stability.reference import Reference
+from crystalmesh_relaxation.stability.references import References, shipped_references
+from crystalmesh_relaxation.stability.tables import read_reference
+from crystalmesh_relaxation.stability_servicer import StabilityServicer
 from crystalmesh_relaxation.worker import PotentialWorker
 
 NAME = "relaxation"
@@ -26,12 +29,17 @@ NAME = "relaxation"
 def build(settings: RelaxationSettings, metrics: Metrics) -> Hosted:
     """Servicers and the runner behind them; nothing heavy is imported in this process."""
     models = Models([parse_spec(text).name for text in settings.models])
+    references = References()
     workers = _worker_count(settings)
+    first = Lock()
 
     def load() -> PotentialWorker:
         evaluator = EvaluatorProcess(_start(settings, workers))
         potentials = evaluator.load()
         models.loaded(potentials)
+        with first:
+            if not references.are_loaded:
+                references.loaded(_read_references(settings), settings.default_reference)
         return PotentialWorker(evaluator, potentials)
 
     runner: PotentialRunner = Runner(
@@ -43,7 +51,7 @@ def build(settings: RelaxationSettings, metrics: Metrics) -> Hosted:
         devices=workers,
     )
     relaxation = RelaxationServicer(runner, models, settings.limits, evaluate_with=settings.evaluate_with)
-    stability = StabilityServiceServicer()
+    stability = StabilityServicer(runner, models, references, settings.limits)
     return Hosted(
         registrations=[
             lambda server: add_RelaxationServiceServicer_to_server(relaxation, server),
@@ -51,6 +59,10 @@ def build(settings: RelaxationSettings, metrics: Metrics) -> Hosted:
         ],
         runners=[runner],
     )
+
+
+def _read_references(settings: RelaxationSettings) -> list[Reference]:
+    return [read_reference(path) for path in (*shipped_references(), *settings.references)]
 
 
 def _worker_count(settings: RelaxationSettings) -> int:
@@ -68,6 +80,8 @@ def _start(settings: RelaxationSettings, workers: int) -> Start:
         threads=settings.threads or max(1, (os.cpu_count() or 1) // workers),
         log_level=settings.log_level,
         log_format=settings.log_format,
+        model_folder=str(settings.model_folder or MeshHome.of_this_user().root / "models"),
+        allow_downloads=settings.allow_downloads,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from functools import lru_cache
 from math import gcd
 
@@ -36,6 +37,11 @@ def reduced_formula(crystal: Crystal) -> str:
     return _formulas(composition_of(crystal))[0]
 
 
+def reduced_formula_of(amounts: Mapping[str, float]) -> str:
+    """The same for amounts by symbol, which need not be whole numbers."""
+    return _formula_of(tuple(sorted(amounts.items())))
+
+
 def anonymous_formula(crystal: Crystal) -> str:
     """The formula with letters for elements in order of their share, as pymatgen prints it: "AB2C4"."""
     return _formulas(composition_of(crystal))[1]
@@ -60,6 +66,14 @@ def _formulas(composition: Composition) -> tuple[str, str]:
     _meet_every_electronegativity()
     named = NamedComposition({symbol_of(number): count for number, count in composition})
     return str(named.reduced_formula), str(named.anonymized_formula)
+
+
+@lru_cache(maxsize=65_536)
+def _formula_of(amounts: tuple[tuple[str, float], ...]) -> str:
+    from pymatgen.core.composition import Composition as NamedComposition  # noqa: PLC0415 -- half a second
+
+    _meet_every_electronegativity()
+    return str(NamedComposition(dict(amounts)).reduced_formula)
 
 
 @lru_cache(maxsize=1)

@@ -53,10 +53,11 @@ async def read_inputs(
 def _read_chunk(
     inputs: Sequence[CrystalInput], ids: Sequence[str], positions: range, max_atoms: int
 ) -> list[Crystal | CrystalMeshError]:
-    return [_read(inputs[position], ids[position], max_atoms) for position in positions]
+    return [read_input(inputs[position], ids[position], max_atoms=max_atoms) for position in positions]
 
 
-def _read(crystal: CrystalInput, crystal_id: str, max_atoms: int) -> Crystal | CrystalMeshError:
+def read_input(crystal: CrystalInput, crystal_id: str, *, max_atoms: int) -> Crystal | CrystalMeshError:
+    """The crystal of one input, or why it is none."""
     try:
         return crystal_from_input(crystal, default_id=crystal_id, max_atoms=max_atoms)
     except InvalidRequestError as error:

@@ -25,10 +25,10 @@ from crystalmesh_common.crystal.structure import Crystal
 from crystalmesh_common.runtime.errors import CrystalMeshError
 from crystalmesh_relaxation.engines.chgnet_fast.potential import FastCHGNetPotential
 from crystalmesh_relaxation.reference.entries import TABLE, entry_ids
+from crystalmesh_relaxation.reference.options import OPTIONS
 from crystalmesh_relaxation.relaxing.in_flight import relax_in_flight
-from crystalmesh_relaxation.relaxing.task import OptimizerKind, Relaxation, RelaxationTask, RelaxOptions
+from crystalmesh_relaxation.relaxing.task import Relaxation, RelaxationTask
 
-OPTIONS = RelaxOptions(optimizer=OptimizerKind.LBFGS, max_force_ev_per_angstrom=0.05, max_steps=300)
 _BATCH_EDGES = 5000
 _REPORT_SECONDS = 30.0
 

@@ -97,8 +97,8 @@ class PhaseInput(_message.Message):
 
     @_builtins.property
     def excluded_entry_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Entries that the hull is built without, by entry id. For a fair test of a phase that is in the
-        reference, name its own entry here.
+        """Entries that the hull is built without, by entry id; ids that the reference lacks are ignored. For a
+        fair test of a phase that is in the reference, name its own entry here.
         """
 
     def __init__(

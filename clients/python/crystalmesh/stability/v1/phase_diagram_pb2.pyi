@@ -101,7 +101,9 @@ class PhaseDiagram(_message.Message):
 
     @_builtins.property
     def facets(self) -> _containers.RepeatedCompositeFieldContainer[Global___HullFacet]:
-        """The facets of the hull: as many corners each as there are elements."""
+        """The facets of the hull: as many corners each as there are elements. Empty for more than 6 elements,
+        which have too many.
+        """
 
     def __init__(
         self,

@@ -1,0 +1,1 @@
+"""Whether a crystal would decompose: convex hulls over named sets of reference entries."""
