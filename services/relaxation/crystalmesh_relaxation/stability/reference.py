@@ -17,7 +17,7 @@ from crystalmesh_relaxation.stability.entries import Entry, EntryTable, System, 
 from crystalmesh_relaxation.stability.formulas import amounts_of
 from crystalmesh_relaxation.stability.hull import Decomposition, Hull
 
-_KEPT_HULLS = 4096
+_KEPT_HULLS = 16_384  # some kilobytes each
 
 
 class ReferenceKind(Enum):
