@@ -6,8 +6,17 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 
+from crystalmesh.stability.v1.elasticity_pb2 import (
+    ComputeElasticTensorRequest,
+    ComputeElasticTensorResponse,
+)
+from crystalmesh.stability.v1.equation_of_state_pb2 import (
+    FitEquationOfStateRequest,
+    FitEquationOfStateResponse,
+)
 from crystalmesh.stability.v1.hull_pb2 import ScoreStabilityRequest, ScoreStabilityResponse
 from crystalmesh.stability.v1.phase_diagram_pb2 import GetPhaseDiagramRequest, GetPhaseDiagramResponse
+from crystalmesh.stability.v1.phonons_pb2 import ComputePhononsRequest, ComputePhononsResponse
 from crystalmesh.stability.v1.stability_service_pb2 import (
     GetReferenceRequest,
     GetReferenceResponse,
@@ -21,7 +30,8 @@ from crystalmesh_common.runtime.errors import CrystalMeshError
 from crystalmesh_common.runtime.intake import read_input, read_inputs
 from crystalmesh_common.runtime.pages import page_of
 from crystalmesh_common.runtime.settings import Limits
-from crystalmesh_relaxation import convert_stability
+from crystalmesh_relaxation import convert_mechanics, convert_stability
+from crystalmesh_relaxation.convert_mechanics import MechanicsOptions, MechanicsOrder
 from crystalmesh_relaxation.convert_stability import ScoreOrder
 from crystalmesh_relaxation.engine import Evaluation, Network, PotentialInfo, Quantity
 from crystalmesh_relaxation.models import Models
@@ -70,6 +80,45 @@ class StabilityServicer(StabilityServiceServicer):
         diagram = await asyncio.to_thread(convert_stability.phase_diagram, reference, system, limit)
         return GetPhaseDiagramResponse(phase_diagram=diagram)
 
+    async def FitEquationOfState(
+        self, request: FitEquationOfStateRequest, context: CallContext
+    ) -> AsyncIterator[FitEquationOfStateResponse]:
+        order = convert_mechanics.equation_of_state_order(request, self._models, self._limits)
+        crystals = read_inputs(request.crystals, order.ids, max_atoms=self._limits.atoms_per_crystal)
+        tasks = convert_mechanics.equation_of_state_tasks(crystals, order.options)
+        outcomes = self._work(order, tasks, context.time_remaining())
+        async with aclosing(outcomes):
+            async for index, outcome in outcomes:
+                yield convert_mechanics.equation_of_state_response(
+                    order.ids[index], index, outcome, order.potential.name
+                )
+
+    async def ComputeElasticTensor(
+        self, request: ComputeElasticTensorRequest, context: CallContext
+    ) -> AsyncIterator[ComputeElasticTensorResponse]:
+        order = convert_mechanics.elasticity_order(request, self._models, self._limits)
+        crystals = read_inputs(request.crystals, order.ids, max_atoms=self._limits.atoms_per_crystal)
+        tasks = convert_mechanics.elasticity_tasks(crystals, order.options)
+        outcomes = self._work(order, tasks, context.time_remaining())
+        async with aclosing(outcomes):
+            async for index, outcome in outcomes:
+                yield convert_mechanics.elasticity_response(
+                    order.ids[index], index, outcome, order.potential.name
+                )
+
+    async def ComputePhonons(
+        self, request: ComputePhononsRequest, context: CallContext
+    ) -> AsyncIterator[ComputePhononsResponse]:
+        order = convert_mechanics.phonon_order(request, self._models, self._limits)
+        crystals = read_inputs(request.crystals, order.ids, max_atoms=self._limits.atoms_per_crystal)
+        tasks = convert_mechanics.phonon_tasks(crystals, order.options, self._limits)
+        outcomes = self._work(order, tasks, context.time_remaining())
+        async with aclosing(outcomes):
+            async for index, outcome in outcomes:
+                yield convert_mechanics.phonon_response(
+                    order.ids[index], index, outcome, order.potential.name
+                )
+
     async def ListReferences(
         self, request: ListReferencesRequest, context: CallContext
     ) -> ListReferencesResponse:
@@ -89,6 +138,15 @@ class StabilityServicer(StabilityServiceServicer):
         return GetReferenceResponse(
             reference=convert_stability.reference_message(reference, is_default=is_default)
         )
+
+    def _work(
+        self,
+        order: MechanicsOrder[MechanicsOptions],
+        tasks: AsyncIterator[Item | CrystalMeshError],
+        seconds: float | None,
+    ) -> AsyncGenerator[tuple[int, object], None]:
+        key = WorkKey(order.potential.name, Network.FAST, order.options.quantities)
+        return self._runner.stream(key, tasks, seconds=seconds)
 
     def _score_known(self, order: ScoreOrder, positions: Sequence[int]) -> list[ScoreStabilityResponse]:
         return [

@@ -9,7 +9,7 @@ import structlog
 
 from crystalmesh_common.crystal.structure import Crystal
 from crystalmesh_common.runtime.errors import CrystalMeshError, ModelFailedError
-from crystalmesh_common.runtime.runner import Unfinished
+from crystalmesh_common.runtime.runner import Answer, Finished, Unfinished
 from crystalmesh_relaxation.engine import Evaluation, Network, PotentialInfo, Quantity, estimated_edges
 from crystalmesh_relaxation.evaluators.messages import Batch
 from crystalmesh_relaxation.evaluators.process import EvaluatorProcess
@@ -28,7 +28,6 @@ class WorkKey:
 
 
 Item = Crystal | Task[object]
-Answer = object | CrystalMeshError | Unfinished[object]
 
 
 class PotentialWorker:
@@ -42,7 +41,7 @@ class PotentialWorker:
     def cost(self, item: Item) -> float:
         return estimated_edges(_crystal(item), self._cutoff_angstrom)
 
-    def run(self, key: WorkKey, items: Sequence[Item]) -> Sequence[Answer]:
+    def run(self, key: WorkKey, items: Sequence[Item]) -> Sequence[Answer[object]]:
         crystals = [_crystal(item) for item in items]
         outcomes = self._evaluator.evaluate(Batch(key.model, key.network, key.quantities, crystals))
         return [_answer(item, outcome) for item, outcome in zip(items, outcomes, strict=True)]
@@ -55,7 +54,7 @@ def _crystal(item: Item) -> Crystal:
     return item if isinstance(item, Crystal) else item.crystal
 
 
-def _answer(item: Item, outcome: Evaluation | CrystalMeshError) -> Answer:
+def _answer(item: Item, outcome: Evaluation | CrystalMeshError) -> Answer[object]:
     if isinstance(item, Crystal):
         return outcome
     try:
@@ -63,4 +62,5 @@ def _answer(item: Item, outcome: Evaluation | CrystalMeshError) -> Answer:
     except Exception as error:  # noqa: BLE001 -- raised, it would run the batch again, and tasks remember
         _log.error("task_failed", exc_info=error)
         return ModelFailedError("working on this crystal failed; the operator finds the cause in the log")
-    return Unfinished(item.take_frames()) if result is None else result
+    frames = item.take_frames()
+    return Unfinished(frames) if result is None else Finished(result, frames)

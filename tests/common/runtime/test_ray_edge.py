@@ -287,7 +287,6 @@ async def test_bad_requests(channel: grpc.aio.Channel) -> None:
     for method, request, expected in (
         (f"{relaxation}/Evaluate", b"", EmptyBatchError),
         (f"{relaxation}/Evaluate", b"\xff\xff", MalformedMessageError),
-        (f"{relaxation}/RunMolecularDynamics", b"", NotImplementedYetError),
         (f"{relaxation}/Levitate", b"", UnknownMethodError),
         ("/crystalmesh.generation.v1.GenerationService/Generate", b"", UnknownMethodError),
         ("/ray.serve.RayServeAPIService/ListApplications", b"", UnknownMethodError),

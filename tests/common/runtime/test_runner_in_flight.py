@@ -12,15 +12,16 @@ import pytest
 
 from crystalmesh_common.runtime.errors import CrystalMeshError, DeadlineExceededError, ShuttingDownError
 from crystalmesh_common.runtime.metrics import Metrics
-from crystalmesh_common.runtime.runner import Runner, Unfinished
+from crystalmesh_common.runtime.runner import Answer, Finished, Runner, Unfinished
 from tests.conftest import eventually
 
 
 @dataclass(eq=False)
 class Countdown:
-    """Needs `left` batches, and tells the remaining number after each."""
+    """Needs `left` batches, and tells the remaining number after each; after the last, its `farewell`."""
 
     left: int
+    farewell: str = ""
 
 
 class Counter:
@@ -35,7 +36,7 @@ class Counter:
     def cost(self, item: Countdown) -> float:
         return 1.0
 
-    def run(self, key: str, items: Sequence[Countdown]) -> Sequence[str | CrystalMeshError | Unfinished[str]]:
+    def run(self, key: str, items: Sequence[Countdown]) -> Sequence[Answer[str]]:
         self.batches.append(list(items))
         assert self.gate.wait(timeout=60)
         return [self._count(key, item) for item in items]
@@ -44,9 +45,11 @@ class Counter:
         self.closed = True
 
     @staticmethod
-    def _count(key: str, item: Countdown) -> str | Unfinished[str]:
+    def _count(key: str, item: Countdown) -> Answer[str]:
         item.left -= 1
-        return Unfinished([f"{key}: {item.left}"]) if item.left > 0 else f"{key}: done"
+        if item.left > 0:
+            return Unfinished([f"{key}: {item.left}"])
+        return Finished(f"{key}: done", [item.farewell]) if item.farewell else f"{key}: done"
 
 
 CounterRunner = Runner[str, Countdown, str]
@@ -81,6 +84,15 @@ async def told(
 async def test_news_come_before_the_last_outcome(runner: CounterRunner) -> None:
     """What an unfinished item has to tell arrives in order, and the call ends with its last outcome."""
     assert await told(runner, Countdown(3)) == [(0, "key: 2"), (0, "key: 1"), (0, "key: done")]
+
+
+async def test_news_of_the_last_batch_come_before_the_outcome(runner: CounterRunner) -> None:
+    """What there is to tell together with the outcome is told, first."""
+    assert await told(runner, Countdown(1, "bye"), Countdown(1)) == [
+        (0, "bye"),
+        (0, "key: done"),
+        (1, "key: done"),
+    ]
 
 
 async def test_who_is_done_leaves_and_the_next_joins(runner: CounterRunner, worker: Counter) -> None:

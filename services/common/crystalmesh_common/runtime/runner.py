@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Hashable, S
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import structlog
 
@@ -52,6 +52,17 @@ class Unfinished(Generic[OutcomeOut_co]):
     news: Sequence[OutcomeOut_co] = ()
 
 
+@dataclass(frozen=True)
+class Finished(Generic[OutcomeOut_co]):
+    """What a worker answers for an item that has its outcome, with what there is to tell before it."""
+
+    outcome: OutcomeOut_co | CrystalMeshError
+    news: Sequence[OutcomeOut_co]
+
+
+Answer: TypeAlias = OutcomeOut_co | CrystalMeshError | Unfinished[OutcomeOut_co] | Finished[OutcomeOut_co]
+
+
 class BatchWorker(Protocol[KeyIn_contra, ItemIn_contra, OutcomeOut_co]):
     """A loaded model. `run` and `close` are called from one thread only, `cost` from the event loop."""
 
@@ -59,9 +70,7 @@ class BatchWorker(Protocol[KeyIn_contra, ItemIn_contra, OutcomeOut_co]):
         """The share of a batch that `item` takes, in the unit of the runner's batch cost; cheap."""
         ...
 
-    def run(
-        self, key: KeyIn_contra, items: Sequence[ItemIn_contra]
-    ) -> Sequence[OutcomeOut_co | CrystalMeshError | Unfinished[OutcomeOut_co]]:
+    def run(self, key: KeyIn_contra, items: Sequence[ItemIn_contra]) -> Sequence[Answer[OutcomeOut_co]]:
         """One answer per item, in order. Items of one batch share their key (model, quantities, …)."""
         ...
 
@@ -318,15 +327,14 @@ class Runner(Generic[Key, Item, Outcome]):
         self._seconds_per_item += 0.1 * (seconds / items - self._seconds_per_item)
 
 
-def _stays(
-    started: Started[Key, Item, Outcome], answer: Outcome | CrystalMeshError | Unfinished[Outcome]
-) -> bool:
+def _stays(started: Started[Key, Item, Outcome], answer: Answer[Outcome]) -> bool:
     """Pass on what came of an item; whether it needs another batch."""
-    if isinstance(answer, Unfinished):
+    if isinstance(answer, Unfinished | Finished):
         for news in answer.news:
             started.ticket.tell(started.index, news, last=False)
+    if isinstance(answer, Unfinished):
         return True
-    started.ticket.tell(started.index, answer)
+    started.ticket.tell(started.index, answer.outcome if isinstance(answer, Finished) else answer)
     return False
 
 
@@ -343,7 +351,7 @@ def _cost(worker: BatchWorker[Key, Item, Outcome], item: Item) -> float:
 class _Ran(Generic[OutcomeOut_co]):
     """What came of a batch."""
 
-    answers: Sequence[OutcomeOut_co | CrystalMeshError | Unfinished[OutcomeOut_co]]
+    answers: Sequence[Answer[OutcomeOut_co]]
     out_of_memory: bool = False  # as a whole; its items then ran one by one
 
 
@@ -359,9 +367,7 @@ def _run_batch(worker: BatchWorker[Key, Item, Outcome], key: Key, items: Sequenc
         return _Ran(answers, out_of_memory=isinstance(error, MemoryError | OutOfMemoryError))
 
 
-def _one_outcome_each(
-    outcomes: Sequence[Outcome | CrystalMeshError | Unfinished[Outcome]], n_items: int
-) -> Sequence[Outcome | CrystalMeshError | Unfinished[Outcome]]:
+def _one_outcome_each(outcomes: Sequence[Answer[Outcome]], n_items: int) -> Sequence[Answer[Outcome]]:
     if len(outcomes) != n_items:
         raise ValueError(f"the model gave {len(outcomes)} outcomes for {n_items} items")
     return outcomes

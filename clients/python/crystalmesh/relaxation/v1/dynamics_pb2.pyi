@@ -82,7 +82,9 @@ class RunMolecularDynamicsRequest(_message.Message):
     frame_interval_steps: _builtins.int
     """Send a frame every so many steps. Unset: 100; 0: no frames."""
     seed: _builtins.int
-    """Seed of velocities and thermostat. Unset: 0. Same seed, model and machine: same trajectory."""
+    """Seed of velocities and thermostat. Unset: 0. Same seed, model and machine: same trajectory, where the
+    crystal runs alone; in the company of others rounding differs, and trajectories part over time.
+    """
     @_builtins.property
     def crystals(self) -> _containers.RepeatedCompositeFieldContainer[_crystal_pb2.CrystalInput]:
         """Crystals to follow. Required, at least 1, with distinct ids."""
@@ -193,7 +195,7 @@ class DynamicsFrame(_message.Message):
     kinetic_energy_ev: _builtins.float
     """Kinetic energy of the cell, in eV."""
     temperature_kelvin: _builtins.float
-    """Temperature of the velocities."""
+    """Temperature of the velocities; 0 for a cell of one atom, which stands still."""
     @_builtins.property
     def crystal(self) -> _crystal_pb2.Crystal:
         """Positions and cell at this step."""

@@ -38,7 +38,9 @@ class ScorePotentialRequest(_message.Message):
     """Seed of the dynamics inside the scorecard. Unset: 0."""
     @_builtins.property
     def frames(self) -> _containers.RepeatedCompositeFieldContainer[Global___LabelledFrame]:
-        """Labelled frames. Required, at least 1."""
+        """Labelled frames. Required, at least 2; energies are compared after a fit of one energy per element, so
+        every frame's composition must be spanned by those of the others.
+        """
 
     def __init__(
         self,

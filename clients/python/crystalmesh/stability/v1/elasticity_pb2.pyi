@@ -141,10 +141,14 @@ class Elasticity(_message.Message):
     RESIDUAL_GPA_FIELD_NUMBER: _builtins.int
     CRYSTAL_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
+    RELAXATION_CONVERGED_FIELD_NUMBER: _builtins.int
+    UNSETTLED_STRAIN_COUNT_FIELD_NUMBER: _builtins.int
     bulk_modulus_voigt_gpa: _builtins.float
     """Bulk modulus, Voigt average (upper bound)."""
     bulk_modulus_reuss_gpa: _builtins.float
-    """Bulk modulus, Reuss average (lower bound)."""
+    """Bulk modulus, Reuss average (lower bound). NaN, as all that follows from it, where the crystal is not
+    mechanically stable.
+    """
     bulk_modulus_hill_gpa: _builtins.float
     """Bulk modulus, mean of both."""
     shear_modulus_voigt_gpa: _builtins.float
@@ -167,6 +171,12 @@ class Elasticity(_message.Message):
     """Root mean square deviation of the stresses from the fit."""
     model: _builtins.str
     """The potential, as in ModelInfo."""
+    relaxation_converged: _builtins.bool
+    """Whether the first relaxation converged; where it did not, the tensor is that of a crystal under load.
+    True when none was asked for.
+    """
+    unsettled_strain_count: _builtins.int
+    """Strains under which the atoms did not come to rest. Unless 0, look at `residual_gpa`."""
     @_builtins.property
     def stiffness_gpa(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """Stiffness in Voigt notation (xx yy zz yz xz xy), 36 values row-major, in the Cartesian frame of
@@ -194,10 +204,12 @@ class Elasticity(_message.Message):
         residual_gpa: _builtins.float = ...,
         crystal: _crystal_pb2.Crystal | None = ...,
         model: _builtins.str = ...,
+        relaxation_converged: _builtins.bool = ...,
+        unsettled_strain_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["crystal", b"crystal"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bulk_modulus_hill_gpa", b"bulk_modulus_hill_gpa", "bulk_modulus_reuss_gpa", b"bulk_modulus_reuss_gpa", "bulk_modulus_voigt_gpa", b"bulk_modulus_voigt_gpa", "crystal", b"crystal", "mechanically_stable", b"mechanically_stable", "model", b"model", "poisson_ratio", b"poisson_ratio", "residual_gpa", b"residual_gpa", "shear_modulus_hill_gpa", b"shear_modulus_hill_gpa", "shear_modulus_reuss_gpa", b"shear_modulus_reuss_gpa", "shear_modulus_voigt_gpa", b"shear_modulus_voigt_gpa", "stiffness_gpa", b"stiffness_gpa", "universal_anisotropy", b"universal_anisotropy", "young_modulus_gpa", b"young_modulus_gpa"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bulk_modulus_hill_gpa", b"bulk_modulus_hill_gpa", "bulk_modulus_reuss_gpa", b"bulk_modulus_reuss_gpa", "bulk_modulus_voigt_gpa", b"bulk_modulus_voigt_gpa", "crystal", b"crystal", "mechanically_stable", b"mechanically_stable", "model", b"model", "poisson_ratio", b"poisson_ratio", "relaxation_converged", b"relaxation_converged", "residual_gpa", b"residual_gpa", "shear_modulus_hill_gpa", b"shear_modulus_hill_gpa", "shear_modulus_reuss_gpa", b"shear_modulus_reuss_gpa", "shear_modulus_voigt_gpa", b"shear_modulus_voigt_gpa", "stiffness_gpa", b"stiffness_gpa", "universal_anisotropy", b"universal_anisotropy", "unsettled_strain_count", b"unsettled_strain_count", "young_modulus_gpa", b"young_modulus_gpa"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -49,7 +49,7 @@ class ComputePhononsRequest(_message.Message):
     @_builtins.property
     def supercell(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Repetitions of the cell along a, b and c, 3 values of 1 to 8. Gamma of a supercell also holds the
-        waves that fit into it, so a larger one finds more instabilities. Empty: 1 1 1.
+        waves that fit into it, so a larger one finds more instabilities. At most 800 atoms in all. Empty: 1 1 1.
         """
 
     def __init__(
