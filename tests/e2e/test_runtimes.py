@@ -15,11 +15,16 @@ import numpy as np
 import pytest
 
 from crystalmesh.crystal.v1.crystal_pb2 import CrystalInput
-from crystalmesh.relaxation.v1 import dynamics_pb2, evaluation_pb2, relaxation_service_pb2_grpc
+from crystalmesh.property.v1 import property_service_pb2_grpc
+from crystalmesh.property.v1.prediction_pb2 import PredictRequest
+from crystalmesh.relaxation.v1 import evaluation_pb2, relaxation_service_pb2_grpc
 from crystalmesh.retrieval.v1 import retrieval_service_pb2_grpc
 from crystalmesh.retrieval.v1.material_pb2 import GetMaterialRequest
+from crystalmesh.stability.v1 import stability_service_pb2_grpc
+from crystalmesh.stability.v1.hull_pb2 import PhaseInput, ScoreStabilityRequest
 from crystalmesh_client import Evaluation, Failed, Mesh
 from crystalmesh_client.endpoints import read_endpoint_map
+from crystalmesh_common.crystal.protobuf import crystal_to_proto
 from crystalmesh_common.crystal.structure import Crystal
 from crystalmesh_common.runtime.errors import (
     DisorderedCrystalError,
@@ -155,13 +160,26 @@ def test_a_call_that_fails_whole_is_typed_and_bare(mesh: RunningMesh) -> None:
     channel.close()
 
 
+def test_a_hull_distance_comes_with_its_reference(mesh: RunningMesh) -> None:
+    """StabilityService scores what RelaxationService's potential computes, against the shipped reference."""
+    request = ScoreStabilityRequest(
+        phases=[PhaseInput(crystal=CrystalInput(crystal=crystal_to_proto(NACL)))]
+    )
+    with grpc.insecure_channel(mesh.address("relaxation")) as channel:
+        stub = stability_service_pb2_grpc.StabilityServiceStub(channel)
+        (response,) = stub.ScoreStability(request, metadata=ROUTE, timeout=60)
+    distance = response.hull_distance
+    assert 0 <= distance.energy_above_hull_ev_per_atom < 0.05
+    assert distance.self_consistent
+    assert (distance.reference.name, distance.formula) == ("mp20-chgnet-0.3.0", "NaCl")
+
+
 def test_what_comes_later_says_so(mesh: RunningMesh) -> None:
     """A method of the API without an implementation answers UNIMPLEMENTED, with the reason."""
     failures: list[grpc.RpcError] = []
-    with grpc.insecure_channel(mesh.address("relaxation")) as channel:
-        relaxation = relaxation_service_pb2_grpc.RelaxationServiceStub(channel)
-        request = dynamics_pb2.RunMolecularDynamicsRequest()
-        responses = relaxation.RunMolecularDynamics(request, metadata=ROUTE, timeout=60)
+    with grpc.insecure_channel(mesh.address("property")) as channel:
+        predictor = property_service_pb2_grpc.PropertyServiceStub(channel)
+        responses = predictor.Predict(PredictRequest(), metadata=(("application", "property"),), timeout=60)
         with pytest.raises(grpc.RpcError) as raised:
             next(responses)
         failures.append(raised.value)
