@@ -31,7 +31,7 @@ class Models:
         wanted = name or self.names[0]
         if wanted not in self.names:
             known = ", ".join(self.names)
-            raise ModelNotFoundError(f"no model {name[:80]!r} is served here, but {known}", known=known)
+            raise ModelNotFoundError(f"no model {name[:80]!r} is served here; there is {known}", known=known)
         info = self.get(wanted)
         if info is None:
             raise ModelLoadingError("the model is still loading", retry_after_seconds=1.0)
