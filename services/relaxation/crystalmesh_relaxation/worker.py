@@ -44,7 +44,7 @@ class PotentialWorker:
     def run(self, key: WorkKey, items: Sequence[Item]) -> Sequence[Answer[object]]:
         crystals = [_crystal(item) for item in items]
         outcomes = self._evaluator.evaluate(Batch(key.model, key.network, key.quantities, crystals))
-        return [_answer(item, outcome) for item, outcome in zip(items, outcomes, strict=True)]
+        return [answer(item, outcome) for item, outcome in zip(items, outcomes, strict=True)]
 
     def close(self) -> None:
         self._evaluator.close()
@@ -54,7 +54,7 @@ def _crystal(item: Item) -> Crystal:
     return item if isinstance(item, Crystal) else item.crystal
 
 
-def _answer(item: Item, outcome: Evaluation | CrystalMeshError) -> Answer[object]:
+def answer(item: Item, outcome: Evaluation | CrystalMeshError) -> Answer[object]:
     if isinstance(item, Crystal):
         return outcome
     try:

@@ -377,6 +377,44 @@ async def test_a_faulty_model_fails_its_item_and_not_the_loop(faulty: type[Doubl
     await runner.stop()
 
 
+async def test_where_memory_runs_out_batches_are_halved(worker: Doubler) -> None:
+    """A batch that is too large runs item by item, the next ones are half as large, and none is lost."""
+
+    class Cramped(Doubler):
+        def run(self, key: str, items: Sequence[Job]) -> Sequence[int | CrystalMeshError]:
+            if len(items) > 2:
+                self.batches.append((key, [item.number for item in items]))
+                raise MemoryError
+            return super().run(key, items)
+
+    cramped = Cramped()
+    cramped.gate.clear()
+    runner = job_runner(cramped, max_batch_cost=8)
+    await runner.start()
+    try:
+        call = asyncio.create_task(outcomes(runner, numbers(20)))
+        await eventually(
+            lambda: runner._tickets[0].open is False if runner._tickets else False, "all are drawn"
+        )
+        cramped.gate.set()
+        found = await call
+    finally:
+        await runner.stop()
+    assert sorted(found) == [(number, 2 * number) for number in range(20)]
+    too_large = [len(batch) for _, batch in cramped.batches if len(batch) > 2]
+    assert too_large == sorted(too_large, reverse=True)
+    assert len(too_large) == len(set(too_large)) <= 3
+
+
+async def test_a_stopped_runner_closes_its_worker(worker: Doubler) -> None:
+    """What a worker holds is let go of once its last batch is done."""
+    runner = job_runner(worker)
+    await runner.start()
+    assert not worker.closed
+    await runner.stop()
+    assert worker.closed
+
+
 async def test_gauges_are_back_at_zero_when_idle(runner: JobRunner) -> None:
     """Queue gauges count what waits, which is nothing once all calls have ended."""
     await asyncio.gather(*(outcomes(runner, numbers(5)) for _ in range(10)))
