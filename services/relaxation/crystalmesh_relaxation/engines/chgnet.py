@@ -12,57 +12,54 @@ from chgnet.graph.crystalgraph import CrystalGraph
 
 from crystalmesh_common.crystal.pymatgen_codec import to_structure
 from crystalmesh_common.crystal.structure import Crystal
-from crystalmesh_common.runtime.errors import (
-    CrystalMeshError,
-    IsolatedAtomError,
-    ModelFailedError,
-)
+from crystalmesh_common.runtime.errors import CrystalMeshError, IsolatedAtomError
 from crystalmesh_relaxation.engine import Evaluation, Quantity
-from crystalmesh_relaxation.engines.chgnet_info import NAME, check_elements, chgnet_info
-from crystalmesh_relaxation.engines.chgnet_weights import load_chgnet, memory_errors_typed
+from crystalmesh_relaxation.engines.chgnet_info import CHGNET_0_3_0, Release, chgnet_info
+from crystalmesh_relaxation.engines.chgnet_weights import load_chgnet
+from crystalmesh_relaxation.engines.outcomes import (
+    check_elements,
+    evaluate_together,
+    finite,
+    memory_errors_typed,
+)
 
 
 class CHGNetPotential:
-    """CHGNet 0.3.0 as its wheel brings it."""
+    """A release of CHGNet as its wheel brings it."""
 
-    def __init__(self, device: str = "cpu") -> None:
+    def __init__(self, device: str = "cpu", release: Release = CHGNET_0_3_0) -> None:
         # torch deprecates what CHGNet does with the volume; the number is right. For the whole process,
         # because filters around each call would not be safe between threads.
         warnings.filterwarnings("ignore", message="Converting a tensor with requires_grad")
-        self._model = load_chgnet(device)
-        self.info = chgnet_info(device)
+        self._model = load_chgnet(device, release)
+        self.info = chgnet_info(device, release)
 
     def evaluate(
         self, crystals: Sequence[Crystal], quantities: frozenset[Quantity]
     ) -> Sequence[Evaluation | CrystalMeshError]:
-        outcomes: list[Evaluation | CrystalMeshError | None] = [None] * len(crystals)
-        graphs: dict[int, CrystalGraph] = {}
-        for position, crystal in enumerate(crystals):
-            try:
-                graphs[position] = self._graph(crystal)
-            except CrystalMeshError as error:
-                outcomes[position] = error
-        predictions = self._predict(list(graphs.values()), _task(quantities))
-        for position, prediction in zip(graphs, predictions, strict=True):
-            outcomes[position] = _evaluation(prediction, len(crystals[position]), quantities)
-        return [outcome for outcome in outcomes if outcome is not None]
+        def predict(graphs: list[CrystalGraph]) -> list[Evaluation | CrystalMeshError]:
+            with memory_errors_typed():
+                predictions = self._model.predict_graph(
+                    graphs, task=_task(quantities), batch_size=len(graphs)
+                )
+            if isinstance(predictions, dict):
+                predictions = [predictions]
+            return [
+                finite(_evaluation(prediction, len(graph.atomic_number), quantities), self.info.name)
+                for graph, prediction in zip(graphs, predictions, strict=True)
+            ]
+
+        return evaluate_together(crystals, self._graph, predict)
 
     def _graph(self, crystal: Crystal) -> CrystalGraph:
-        check_elements(crystal)
+        check_elements(crystal, self.info)
         try:
             graph: CrystalGraph = self._model.graph_converter(to_structure(crystal))
         except ValueError as error:
             if "isolated atom" in str(error):
-                raise IsolatedAtomError(f"an atom has no neighbour within {NAME}'s 6 Å") from None
+                raise IsolatedAtomError(f"an atom has no neighbour within {self.info.name}'s 6 Å") from None
             raise
         return graph
-
-    def _predict(self, graphs: list[CrystalGraph], task: PredTask) -> list[dict[str, Any]]:
-        if not graphs:
-            return []
-        with memory_errors_typed():
-            predictions = self._model.predict_graph(graphs, task=task, batch_size=len(graphs))
-        return [predictions] if isinstance(predictions, dict) else predictions
 
 
 def _task(quantities: frozenset[Quantity]) -> PredTask:
@@ -74,9 +71,7 @@ def _task(quantities: frozenset[Quantity]) -> PredTask:
     return "em" if Quantity.MAGNETIC_MOMENTS in quantities else "e"
 
 
-def _evaluation(
-    prediction: dict[str, Any], n_atoms: int, quantities: frozenset[Quantity]
-) -> Evaluation | CrystalMeshError:
+def _evaluation(prediction: dict[str, Any], n_atoms: int, quantities: frozenset[Quantity]) -> Evaluation:
     energy = float(prediction["e"]) * n_atoms
     arrays = {
         quantity: np.asarray(prediction[key], dtype=np.float64)
@@ -87,13 +82,10 @@ def _evaluation(
         )
         if quantity in quantities
     }
-    evaluation = Evaluation(
+    return Evaluation(
         n_atoms,
         energy,
         forces_ev_per_angstrom=arrays.get(Quantity.FORCES),
         stress_gpa=arrays.get(Quantity.STRESS),
         magnetic_moments_mu_b=arrays.get(Quantity.MAGNETIC_MOMENTS),
     )
-    if evaluation.is_finite:
-        return evaluation
-    return ModelFailedError(f"{NAME} gave a number that is not finite for this crystal")

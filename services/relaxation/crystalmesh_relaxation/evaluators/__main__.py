@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import IO
 
 import structlog
@@ -13,6 +14,7 @@ from crystalmesh_common.runtime.errors import CrystalMeshError, ModelFailedError
 from crystalmesh_common.runtime.logs import configure_logs
 from crystalmesh_relaxation import engines
 from crystalmesh_relaxation.engine import Network
+from crystalmesh_relaxation.engines.model_files import ModelFiles
 from crystalmesh_relaxation.engines.specs import parse_spec
 from crystalmesh_relaxation.evaluators import messages
 from crystalmesh_relaxation.evaluators.messages import Kind
@@ -55,7 +57,8 @@ def _load(start: messages.Start) -> dict[str, engines.Networks]:
     import torch  # noqa: PLC0415 -- seconds; the pipe is ours before
 
     torch.set_num_threads(start.threads)
-    return dict(engines.load([parse_spec(text) for text in start.models], start.device))
+    files = ModelFiles(Path(start.model_folder), allow_downloads=start.allow_downloads)
+    return dict(engines.load([parse_spec(text) for text in start.models], start.device, files))
 
 
 def _loading_error(error: Exception) -> CrystalMeshError:

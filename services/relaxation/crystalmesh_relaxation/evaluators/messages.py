@@ -49,6 +49,8 @@ class Start:
     threads: int
     log_level: str
     log_format: Literal["json", "text"]
+    model_folder: str = ""  # of published models; empty: the working folder
+    allow_downloads: bool = False
 
 
 @dataclass(frozen=True, eq=False)

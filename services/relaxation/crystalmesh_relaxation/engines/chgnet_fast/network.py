@@ -22,8 +22,7 @@ from crystalmesh_relaxation.engines.chgnet_fast.layers import (
     GatedMessage,
     RadialFeatures,
 )
-
-_EV_PER_CUBIC_ANGSTROM_IN_GPA = 160.21766208
+from crystalmesh_relaxation.engines.units import EV_PER_CUBIC_ANGSTROM_IN_GPA
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +90,7 @@ class FastNetwork:
             energies.detach(),
             moments.detach(),
             -by_shift if forces else None,
-            by_strain / volumes * _EV_PER_CUBIC_ANGSTROM_IN_GPA if stress else None,
+            by_strain / volumes * EV_PER_CUBIC_ANGSTROM_IN_GPA if stress else None,
         )
 
     def _sites(self, batch: GraphBatch, shift: Tensor, strain: Tensor) -> tuple[Tensor, Tensor]:
