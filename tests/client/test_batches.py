@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from crystalmesh_client import batches
-from crystalmesh_client.batches import CRYSTALS_PER_CALL, Unanswered, chunks, stream_all
+from crystalmesh_client.batches import ITEMS_PER_CALL, Unanswered, chunks, stream_all
+from crystalmesh_common.crystal.structure import Crystal
 from crystalmesh_common.runtime.errors import (
     InternalError,
     ModelLoadingError,
@@ -33,9 +34,9 @@ class Script:
         self._attempts = list(attempts)
         self.asked: list[list[str]] = []
 
-    def __call__(self, unanswered: Unanswered) -> Iterator[str]:
+    def __call__(self, unanswered: Unanswered[Crystal]) -> Iterator[str]:
         answers, error = self._attempts.pop(0)
-        self.asked.append([crystal.id for crystal in unanswered.crystals()])
+        self.asked.append([crystal.id for crystal in unanswered.items()])
         for crystal_id in self.asked[-1][:answers]:
             yield unanswered.answered(crystal_id).id
         if error is not None:
@@ -43,10 +44,10 @@ class Script:
 
 
 def test_chunks_are_bounded_and_lose_nothing() -> None:
-    """Long lists are cut into calls of at most CRYSTALS_PER_CALL, in order."""
-    crystals = copies(silicon(), 2 * CRYSTALS_PER_CALL + 3)
+    """Long lists are cut into calls of at most ITEMS_PER_CALL, in order."""
+    crystals = copies(silicon(), 2 * ITEMS_PER_CALL + 3)
     parts = list(chunks(crystals))
-    assert [len(part) for part in parts] == [CRYSTALS_PER_CALL, CRYSTALS_PER_CALL, 3]
+    assert [len(part) for part in parts] == [ITEMS_PER_CALL, ITEMS_PER_CALL, 3]
     assert [crystal for part in parts for crystal in part] == crystals
 
 
@@ -89,9 +90,9 @@ def test_a_server_that_was_never_reached_is_given_up_at_once(pauses: list[float]
 
 def test_a_server_lost_between_two_calls_was_reached(pauses: list[float]) -> None:
     """In a later part of a long list the server is known to have been there."""
-    crystals = copies(silicon(), CRYSTALS_PER_CALL + 1)
-    server = Script((CRYSTALS_PER_CALL, None), (0, UnreachableError("")), (1, None))
-    assert len(list(stream_all(crystals, server))) == CRYSTALS_PER_CALL + 1
+    crystals = copies(silicon(), ITEMS_PER_CALL + 1)
+    server = Script((ITEMS_PER_CALL, None), (0, UnreachableError("")), (1, None))
+    assert len(list(stream_all(crystals, server))) == ITEMS_PER_CALL + 1
     assert pauses == [1]
 
 
@@ -115,6 +116,16 @@ def test_an_outcome_that_nobody_asked_for_is_an_error(crystal_id: str) -> None:
     unanswered.answered(CRYSTALS[0].id)
     with pytest.raises(InternalError):
         unanswered.answered(crystal_id)
+
+
+def test_an_item_on_its_way_is_still_unanswered() -> None:
+    """Messages before the outcome leave the item in the list, and are checked like outcomes."""
+    unanswered = Unanswered(CRYSTALS, reached=False)
+    assert unanswered.underway(CRYSTALS[0].id) is CRYSTALS[0]
+    assert unanswered.items() == CRYSTALS
+    unanswered.answered(CRYSTALS[0].id)
+    with pytest.raises(InternalError):
+        unanswered.underway(CRYSTALS[0].id)
 
 
 def test_nothing_to_ask_asks_nothing() -> None:

@@ -7,57 +7,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import ase.io
 import pytest
 
-from crystalmesh_client.cli import main
 from crystalmesh_common.crystal.ase_codec import to_atoms
 from crystalmesh_common.crystal.text import crystal_to_cif, crystal_to_poscar
+from tests.client.conftest import Command, Ended
 from tests.conftest import TOKEN, ServiceProcess, block, copies, iron, lone_atom, silicon, sodium_chloride
 
 CONTROL_CODE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x9b]")
-
-
-@dataclass(frozen=True)
-class Ended:
-    """What a command printed, and its exit code."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def lines(self) -> list[dict[str, Any]]:
-        """Standard output as one JSON object a line."""
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-Command = Callable[..., Ended]
-
-
-@pytest.fixture
-def crystalmesh(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], relaxation: ServiceProcess
-) -> Command:
-    """Runs `crystalmesh …` in this process, for the shared server and with its token."""
-    monkeypatch.setenv("CRYSTALMESH_ADDRESS", relaxation.address)
-    monkeypatch.setenv("CRYSTALMESH_TOKEN", TOKEN)
-
-    def run(*arguments: str | Path) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["crystalmesh", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-        printed = capsys.readouterr()
-        return Ended(code, printed.out, printed.err)
-
-    return run
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -27,18 +26,6 @@ from tests.conftest import (
     sodium_chloride,
     until,
 )
-
-
-@pytest.fixture
-def mesh(relaxation: ServiceProcess) -> Iterator[Mesh]:
-    with Mesh(relaxation.address, credentials=Credentials(token=TOKEN)) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def async_mesh(relaxation: ServiceProcess) -> AsyncIterator[AsyncMesh]:
-    async with AsyncMesh(relaxation.address, credentials=Credentials(token=TOKEN)) as opened:
-        yield opened
 
 
 def every_form(folder: Path) -> dict[str, CrystalLike]:

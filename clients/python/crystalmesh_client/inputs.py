@@ -8,6 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from crystalmesh.crystal.v1.crystal_pb2 import CrystalInput
+from crystalmesh_client.batches import Item
+from crystalmesh_common.crystal.protobuf import crystal_to_proto
 from crystalmesh_common.crystal.structure import Crystal
 from crystalmesh_common.runtime.errors import DuplicateIdError, InvalidCrystalError
 
@@ -41,13 +44,22 @@ def to_crystal(given: CrystalLike) -> Crystal:
 
 def to_crystals(given: Iterable[CrystalLike]) -> list[Crystal]:
     """All crystals, each with an id: its own, or its position. DuplicateIdError when two share one."""
-    crystals = list(_named(given))
-    seen: set[str] = set()
-    for crystal in crystals:
-        if crystal.id in seen:
-            raise DuplicateIdError(f"two crystals have the id {crystal.id!r}", id=crystal.id)
-        seen.add(crystal.id)
-    return crystals
+    return distinct(_named(given))
+
+
+def distinct(items: Iterable[Item]) -> list[Item]:
+    """The items of a list in which no two have the same id; DuplicateIdError when two do."""
+    seen: dict[str, Item] = {}
+    for item in items:
+        if item.id in seen:
+            raise DuplicateIdError(f"two crystals have the id {item.id!r}", id=item.id)
+        seen[item.id] = item
+    return list(seen.values())
+
+
+def to_inputs(crystals: Iterable[Crystal]) -> list[CrystalInput]:
+    """The crystals as requests bring them."""
+    return [CrystalInput(id=crystal.id, crystal=crystal_to_proto(crystal)) for crystal in crystals]
 
 
 def _named(given: Iterable[CrystalLike]) -> Iterator[Crystal]:

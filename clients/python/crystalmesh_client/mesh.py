@@ -7,16 +7,14 @@ from types import TracebackType
 from typing import Self
 
 from crystalmesh_client.connection import Connection, Credentials
-from crystalmesh_client.relaxation import AsyncRelaxationClient, RelaxationClient
+from crystalmesh_client.relaxation import RelaxationClient
+from crystalmesh_client.relaxation_async import AsyncRelaxationClient
+from crystalmesh_client.stability import StabilityClient
+from crystalmesh_client.stability_async import AsyncStabilityClient
 
 
-class Mesh:
-    """A mesh, for synchronous code.
-
-    Without an address it is the one that `crystalmesh up` runs on this machine, or the one that
-    CRYSTALMESH_ADDRESS names. A token comes from CRYSTALMESH_TOKEN unless `credentials` are given. Safe to
-    share between threads. Errors are those of `crystalmesh_common.runtime.errors`.
-    """
+class _Mesh:
+    """Where a mesh is and what proves who calls it. Clients of services are cached properties."""
 
     def __init__(
         self,
@@ -27,15 +25,30 @@ class Mesh:
     ) -> None:
         self._connection = Connection(address, credentials, allow_clear_text=allow_clear_text)
 
+
+class Mesh(_Mesh):
+    """A mesh, for synchronous code.
+
+    Without an address it is the one that `crystalmesh up` runs on this machine, or the one that
+    CRYSTALMESH_ADDRESS names. A token comes from CRYSTALMESH_TOKEN unless `credentials` are given. Safe to
+    share between threads. Errors are those of `crystalmesh_common.runtime.errors`.
+    """
+
     @cached_property
     def relaxation(self) -> RelaxationClient:
-        """Potentials: energies, forces, stress."""
+        """Potentials: energies, forces, stress, relaxations, molecular dynamics."""
         return RelaxationClient(self._connection)
+
+    @cached_property
+    def stability(self) -> StabilityClient:
+        """Whether crystals would last: hulls, equations of state, elasticity, phonons."""
+        return StabilityClient(self._connection)
 
     def close(self) -> None:
         """Close all connections; running calls are cancelled."""
-        if "relaxation" in vars(self):
-            self.relaxation.close()
+        for client in list(vars(self).values()):
+            if isinstance(client, RelaxationClient | StabilityClient):
+                client.close()
 
     def __enter__(self) -> Self:
         return self
@@ -46,27 +59,24 @@ class Mesh:
         self.close()
 
 
-class AsyncMesh:
+class AsyncMesh(_Mesh):
     """A mesh, for asyncio code; otherwise like `Mesh`. Use it on one event loop."""
-
-    def __init__(
-        self,
-        address: str | None = None,
-        *,
-        credentials: Credentials | None = None,
-        allow_clear_text: bool = False,
-    ) -> None:
-        self._connection = Connection(address, credentials, allow_clear_text=allow_clear_text)
 
     @cached_property
     def relaxation(self) -> AsyncRelaxationClient:
-        """Potentials: energies, forces, stress."""
+        """Potentials: energies, forces, stress, relaxations, molecular dynamics."""
         return AsyncRelaxationClient(self._connection)
+
+    @cached_property
+    def stability(self) -> AsyncStabilityClient:
+        """Whether crystals would last: hulls, equations of state, elasticity, phonons."""
+        return AsyncStabilityClient(self._connection)
 
     async def close(self) -> None:
         """Close all connections; running calls are cancelled."""
-        if "relaxation" in vars(self):
-            await self.relaxation.close()
+        for client in list(vars(self).values()):
+            if isinstance(client, AsyncRelaxationClient | AsyncStabilityClient):
+                await client.close()
 
     async def __aenter__(self) -> Self:
         return self

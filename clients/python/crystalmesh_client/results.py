@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from crystalmesh.relaxation.v1 import evaluation_pb2, relaxation_pb2
+from crystalmesh_client.notebook import html_table
 from crystalmesh_common.crystal.composition import reduced_formula
 from crystalmesh_common.crystal.protobuf import crystal_from_proto
 from crystalmesh_common.crystal.structure import Crystal, FloatArray
@@ -76,7 +77,7 @@ class Evaluation:
 
     def _repr_html_(self) -> str:
         force = self.max_force_ev_per_angstrom
-        return _html_table(
+        return html_table(
             ("crystal", self.id),
             ("formula", self.formula),
             ("atoms", str(len(self.crystal))),
@@ -118,7 +119,7 @@ class Relaxation:
         return self.final.to_ase()
 
     def _repr_html_(self) -> str:
-        return _html_table(
+        return html_table(
             ("crystal", self.id),
             ("formula", self.formula),
             ("converged", "yes" if self.converged else f"no: {self.stop_reason}"),
@@ -140,6 +141,16 @@ class Failed:
         return (
             f"<b>{html.escape(self.id)}</b>: {html.escape(self.error.reason)}: {html.escape(str(self.error))}"
         )
+
+
+Result = TypeVar("Result")
+
+
+def result_of(outcome: Result | Failed) -> Result:
+    """The result; raises the error of one that failed."""
+    if isinstance(outcome, Failed):
+        raise outcome.error
+    return outcome
 
 
 _STOP_REASONS = {
@@ -174,21 +185,14 @@ def evaluation_from(message: evaluation_pb2.Evaluation, crystal: Crystal) -> Eva
         crystal=crystal,
         energy_ev=message.energy_ev,
         energy_ev_per_atom=message.energy_ev_per_atom,
-        forces_ev_per_angstrom=_array(message.forces_ev_per_angstrom, (-1, 3)),
-        stress_gpa=_array(message.stress_gpa, (3, 3)),
-        magnetic_moments_mu_b=_array(message.magnetic_moments_mu_b, (-1,)),
+        forces_ev_per_angstrom=array_or_none(message.forces_ev_per_angstrom, (-1, 3)),
+        stress_gpa=array_or_none(message.stress_gpa, (3, 3)),
+        magnetic_moments_mu_b=array_or_none(message.magnetic_moments_mu_b, (-1,)),
         model=message.model,
     )
 
 
-def _html_table(*rows: tuple[str, str]) -> str:
-    cells = "".join(
-        f"<tr><th style='text-align:left'>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
-        for name, value in rows
-    )
-    return f"<table>{cells}</table>"
-
-
-def _array(values: object, shape: tuple[int, ...]) -> FloatArray | None:
+def array_or_none(values: object, shape: tuple[int, ...]) -> FloatArray | None:
+    """The values of a repeated field in this shape; None when there are none."""
     array = np.array(values, dtype=np.float64)
     return array.reshape(shape) if array.size else None

@@ -214,7 +214,7 @@ def _fill_hull_distance(message: hull_pb2.HullDistance, found: HullDistance) -> 
         message.relaxation_converged = phase.relaxation.converged
 
 
-def reference_summary(reference: Reference, *, is_default: bool = False) -> reference_pb2.ReferenceSummary:
+def reference_summary(reference: Reference) -> reference_pb2.ReferenceSummary:
     provenance = reference.provenance
     return reference_pb2.ReferenceSummary(
         name=provenance.name,
@@ -223,15 +223,15 @@ def reference_summary(reference: Reference, *, is_default: bool = False) -> refe
         model=provenance.model,
         energy_scheme=provenance.energy_scheme,
         entry_count=reference.table.entry_count,
-        is_default=is_default,
+        is_default=reference.is_default,
     )
 
 
-def reference_message(reference: Reference, *, is_default: bool) -> reference_pb2.Reference:
+def reference_message(reference: Reference) -> reference_pb2.Reference:
     """All that there is to know of a reference."""
     provenance = reference.provenance
     message = reference_pb2.Reference(
-        summary=reference_summary(reference, is_default=is_default),
+        summary=reference_summary(reference),
         description=provenance.description,
         attribution=provenance.attribution,
         license=provenance.license,

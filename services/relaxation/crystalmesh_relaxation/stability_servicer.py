@@ -122,22 +122,15 @@ class StabilityServicer(StabilityServiceServicer):
     async def ListReferences(
         self, request: ListReferencesRequest, context: CallContext
     ) -> ListReferencesResponse:
-        references = self._references.all()
-        page, token = page_of(references, "references", request.page_size, request.page_token)
+        everything = self._references.all()
+        page, token = page_of(everything, "references", request.page_size, request.page_token)
         return ListReferencesResponse(
-            references=[
-                convert_stability.reference_summary(reference, is_default=reference is references[0])
-                for reference in page
-            ],
-            next_page_token=token,
+            references=map(convert_stability.reference_summary, page), next_page_token=token
         )
 
     async def GetReference(self, request: GetReferenceRequest, context: CallContext) -> GetReferenceResponse:
         reference = self._references.resolve(request.name)
-        is_default = reference is self._references.all()[0]
-        return GetReferenceResponse(
-            reference=convert_stability.reference_message(reference, is_default=is_default)
-        )
+        return GetReferenceResponse(reference=convert_stability.reference_message(reference))
 
     def _work(
         self,

@@ -79,6 +79,15 @@ def test_a_phase_is_scored_in_its_own_system() -> None:
     assert without.competing_entries == 3
 
 
+def test_what_comes_to_light_below_an_excluded_entry_may_be_excluded_too() -> None:
+    """No excluded entry is a product, also not one that only the loss of another makes a corner."""
+    reference = reference_of(Entry("salt", "NaCl", -2.0), Entry("odd", "NaCl3", -0.9))
+    standing = reference.standing(amounts_of("NaCl3"), -0.9, frozenset({"salt", "odd"}))
+    assert standing.energy_above_hull_ev_per_atom == pytest.approx(-0.9)
+    assert {entry.id for entry, _ in standing.products} == {"element-Na", "element-Cl"}
+    assert standing.competing_entries == 0
+
+
 def test_a_phase_below_the_hull_is_negative() -> None:
     """It would be a new corner, and says how far it pushes the hull down, and what it would form from."""
     standing = reference_of(Entry("a", "NaCl", -2.0)).standing(amounts_of("NaCl"), -2.1)

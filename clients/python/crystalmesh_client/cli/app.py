@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import typer
 
-from crystalmesh_client.cli import evaluate, mesh, models, relax
+from crystalmesh_client.cli import (
+    elastic,
+    eos,
+    evaluate,
+    hull,
+    md,
+    mesh,
+    models,
+    phonons,
+    references,
+    relax,
+)
 
 app = typer.Typer(
     name="crystalmesh",
@@ -19,6 +30,12 @@ app.command(rich_help_panel="Run a mesh")(mesh.logs)
 app.command(rich_help_panel="Run a mesh")(mesh.down)
 app.command(rich_help_panel="Use a mesh")(evaluate.evaluate)
 app.command(rich_help_panel="Use a mesh")(relax.relax)
+app.command(rich_help_panel="Use a mesh")(md.md)
+app.command(rich_help_panel="Use a mesh")(hull.hull)
+app.command(rich_help_panel="Use a mesh")(eos.eos)
+app.command(rich_help_panel="Use a mesh")(elastic.elastic)
+app.command(rich_help_panel="Use a mesh")(phonons.phonons)
+app.command(rich_help_panel="Use a mesh")(references.references)
 app.command(rich_help_panel="Use a mesh")(models.models)
 
 

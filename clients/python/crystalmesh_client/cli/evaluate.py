@@ -34,7 +34,7 @@ def evaluate(
     Exit code 0: all crystals have results; 3: some have none, and say why.
     """
     from crystalmesh_client.mesh import Mesh  # noqa: PLC0415 -- so that --help is quick
-    from crystalmesh_client.relaxation import ALL_QUANTITIES  # noqa: PLC0415
+    from crystalmesh_client.relaxation_questions import ALL_QUANTITIES  # noqa: PLC0415
 
     crystals, unreadable = read_files(files)
     report: Report[Evaluation] = Report(EvaluationColumns(), as_json, "evaluating")

@@ -13,9 +13,7 @@ def models(address: AddressOption = None, as_json: JsonOption = False) -> None: 
     """The models that the mesh serves."""
     from dataclasses import asdict  # noqa: PLC0415
 
-    from rich.console import Console  # noqa: PLC0415
-
-    from crystalmesh_client.cli.tables import plain_table  # noqa: PLC0415
+    from crystalmesh_client.cli.tables import plain_table, standard_output  # noqa: PLC0415
     from crystalmesh_client.mesh import Mesh  # noqa: PLC0415
 
     with Mesh(address) as mesh:
@@ -29,4 +27,4 @@ def models(address: AddressOption = None, as_json: JsonOption = False) -> None: 
         ready = "yes" if model.ready else "no"
         elements = str(len(model.atomic_numbers)) if model.atomic_numbers else ""
         table.add_row(model.name, model.version, ready, model.device, elements, model.license)
-    Console().print(table)
+    standard_output().print(table)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crystalmesh_client.cli import exits
+from crystalmesh_client.cli.outputs import OutputFolder, PlotOption, draw
 from crystalmesh_client.cli.reports import (
     AddressOption,
     FilesArgument,
@@ -18,10 +18,17 @@ from crystalmesh_client.cli.reports import (
     Report,
     TimeoutOption,
     read_files,
+    usage_error,
 )
 
 if TYPE_CHECKING:
-    from crystalmesh_client.results import Relaxation
+    from matplotlib.figure import Figure
+
+    from crystalmesh_client.results import Failed, Relaxation
+    from crystalmesh_client.trajectories import RelaxationFrame, RelaxationTrajectory
+
+DEFAULT_MAX_FORCE = 0.05
+"""The server's, in eV/Å; the picture shows where it lies."""
 
 
 class Cell(StrEnum):
@@ -45,6 +52,11 @@ def relax(  # noqa: PLR0917 -- typer makes options of them
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder for one relaxed CIF per crystal.")
     ] = None,
+    every: Annotated[
+        int | None,
+        typer.Option(min=1, help="Also write every so many steps into the folder, as extended XYZ."),
+    ] = None,
+    plot: PlotOption = None,
     cell: Annotated[Cell, typer.Option(help="What of the cell may move beside the atoms.")] = Cell.FULL,
     optimizer: Annotated[Algorithm, typer.Option(help="What walks downhill.")] = Algorithm.FIRE,
     fmax: Annotated[float | None, typer.Option(help="Largest force at the end, eV/Å.")] = None,
@@ -58,11 +70,14 @@ def relax(  # noqa: PLR0917 -- typer makes options of them
 ) -> None:
     """Move the crystals in FILES to their nearest energy minimum.
 
-    Exit code 0: all crystals have results, converged or not; 3: some have none, and say why.
+    The picture shows energy and largest force by step. Exit code 0: all crystals have results, converged
+    or not; 3: some have none, and say why.
     """
     from crystalmesh_client.mesh import Mesh  # noqa: PLC0415 -- so that --help is quick
     from crystalmesh_client.relax_options import RelaxOptions  # noqa: PLC0415
 
+    if every is not None and out is None:
+        usage_error("--every needs a folder to write into: --out")
     crystals, unreadable = read_files(files)
     options = RelaxOptions(
         cell=cell.value,
@@ -73,31 +88,53 @@ def relax(  # noqa: PLR0917 -- typer makes options of them
         preserve_symmetry=symmetry,
     )
     folder = None if out is None else OutputFolder(out)
+    drawn: list[RelaxationTrajectory] = []
+
+    def take(trajectory: RelaxationTrajectory) -> None:
+        if plot is not None:
+            drawn.append(trajectory)
+        if folder is not None and every is not None:
+            folder.write_trajectory(trajectory, every)
+
     report: Report[Relaxation] = Report(RelaxationColumns(), as_json, "relaxing")
     with Mesh(address) as mesh:
-        outcomes = mesh.relaxation.relax_many(crystals, options, model=model, timeout=timeout)
-        report.run(
-            unreadable, len(crystals), outcomes if crystals else (), None if folder is None else folder.write
-        )
-
-
-class OutputFolder:
-    """Takes one CIF per crystal, as each is done."""
-
-    def __init__(self, path: Path) -> None:
+        outcomes: Iterator[Relaxation | Failed]
+        if every is None and plot is None:
+            outcomes = mesh.relaxation.relax_many(crystals, options, model=model, timeout=timeout)
+        else:
+            interval = 1 if plot is not None else every or 1
+            frames = mesh.relaxation.relax_frames_many(
+                crystals, options, every=interval, model=model, timeout=timeout
+            )
+            outcomes = ends(frames, take)
         try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            typer.echo(f"crystalmesh: {path} cannot be made: {error.strerror}", err=True)
-            raise typer.Exit(exits.USAGE) from None
-        self._path = path
+            report.run(
+                unreadable, len(crystals), outcomes, None if folder is None else folder.write_crystal_of
+            )
+        finally:
+            if plot is not None and drawn:
+                draw(plot, lambda: picture(drawn, fmax))
 
-    def write(self, result: Relaxation) -> None:
-        from crystalmesh_common.crystal.text import crystal_to_cif  # noqa: PLC0415
 
-        # An id may be a path ("frames.xyz#3"); its file is not to land elsewhere.
-        name = result.id.replace("/", "_").lstrip(".") or "crystal"
-        (self._path / f"{name}.cif").write_text(crystal_to_cif(result.crystal))
+def ends(
+    frames: Iterable[RelaxationFrame | Relaxation | Failed], take: Callable[[RelaxationTrajectory], None]
+) -> Iterator[Relaxation | Failed]:
+    """The outcomes of a stream of frames; `take` gets the trajectory that led to each."""
+    from crystalmesh_client.results import Failed  # noqa: PLC0415
+    from crystalmesh_client.trajectories import relaxation_trajectories  # noqa: PLC0415
+
+    for outcome in relaxation_trajectories(frames):
+        if isinstance(outcome, Failed):
+            yield outcome
+        else:
+            take(outcome)
+            yield outcome.end
+
+
+def picture(trajectories: Sequence[RelaxationTrajectory], fmax: float | None) -> Figure:
+    from crystalmesh_client.plots import plot_relaxations  # noqa: PLC0415
+
+    return plot_relaxations(trajectories, max_force_ev_per_angstrom=fmax or DEFAULT_MAX_FORCE)
 
 
 class RelaxationColumns:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, NoReturn, Protocol, Self, TypeVar
 
 import typer
 
@@ -14,6 +14,7 @@ from crystalmesh_client.cli import exits
 from crystalmesh_common.runtime.errors import CrystalError, CrystalMeshError
 
 if TYPE_CHECKING:
+    from crystalmesh_client.batches import Named
     from crystalmesh_client.results import Failed
     from crystalmesh_common.crystal.structure import Crystal
 
@@ -27,10 +28,22 @@ AddressOption = Annotated[
     typer.Option("--address", help="Server to ask, HOST:PORT. Default: the mesh that runs here."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object a line and nothing else.")]
-_PIPE_WIDTH = 1000
+RelaxFirstOption = Annotated[
+    bool,
+    typer.Option("--relax/--as-is", help="Relax atoms and cell first, or take the crystals as they are."),
+]
+ClampedOption = Annotated[
+    bool, typer.Option(help="Keep fractional coordinates instead of relaxing the atoms at each strain.")
+]
 
-Result = TypeVar("Result")
+Result = TypeVar("Result", bound="Named")
 ResultIn_contra = TypeVar("ResultIn_contra", contravariant=True)
+
+
+def usage_error(message: str) -> NoReturn:
+    """End the command, which was typed wrongly."""
+    typer.echo(f"crystalmesh: {message}", err=True)
+    raise typer.Exit(exits.USAGE)
 
 
 def read_files(files: Sequence[Path]) -> tuple[list[Crystal], list[Failed]]:
@@ -81,8 +94,10 @@ class Report(Generic[Result]):
     columns: Columns[Result]
     as_json: bool
     doing: str  # "evaluating"
+    steps_each: int = 1  # what a crystal counts for in the progress bar
     results: list[Result] = field(default_factory=list)
     failures: list[Failed] = field(default_factory=list)
+    _bar: _Progress | None = field(default=None, init=False, repr=False)
 
     def run(
         self,
@@ -95,9 +110,9 @@ class Report(Generic[Result]):
         from crystalmesh_client.results import Failed  # noqa: PLC0415
 
         self._fail(unreadable)
-        with self._progress(total) as advance:
+        with self._progress(total) as self._bar:
             for outcome in outcomes:
-                advance()
+                self.reached(outcome.id, self.steps_each)
                 if isinstance(outcome, Failed):
                     self._fail([outcome])
                     continue
@@ -111,6 +126,11 @@ class Report(Generic[Result]):
         if self.failures:
             raise typer.Exit(self._failure_code())
 
+    def reached(self, crystal_id: str, step: int) -> None:
+        """Show that a crystal has come so far, out of `steps_each`."""
+        if self._bar is not None:
+            self._bar.reached(crystal_id, step)
+
     def _failure_code(self) -> int:
         codes = {exits.exit_code(failed.error) for failed in self.failures}
         return exits.BUSY if codes == {exits.BUSY} else exits.BAD_INPUT
@@ -122,16 +142,13 @@ class Report(Generic[Result]):
             typer.echo(json.dumps({"id": failed.id, "error": error}))
 
     def _progress(self, total: int) -> _Progress:
-        return _Progress(self.doing, total, hidden=self.as_json)
+        return _Progress(self.doing, total * self.steps_each, hidden=self.as_json)
 
     def _print_table(self) -> None:
         """A table of the results, and a line per problem, which no column of a terminal could hold."""
-        from rich.console import Console  # noqa: PLC0415
+        from crystalmesh_client.cli.tables import plain_table, standard_output  # noqa: PLC0415
 
-        from crystalmesh_client.cli.tables import plain_table  # noqa: PLC0415
-
-        # A pipe has no width that numbers would have to fit into.
-        console = Console() if Console().is_terminal else Console(width=_PIPE_WIDTH)
+        console = standard_output()
         if self.results:
             table = plain_table(*self.columns.names)
             for result in self.results:
@@ -156,10 +173,15 @@ class _Progress:
             *columns, console=console, transient=True, disable=hidden or not console.is_terminal
         )
         self._task = self._bar.add_task(doing, total=total)
+        self._reached: dict[str, int] = {}
 
-    def __enter__(self) -> Callable[[], None]:
+    def __enter__(self) -> Self:
         self._bar.start()
-        return lambda: self._bar.advance(self._task)
+        return self
+
+    def reached(self, crystal_id: str, step: int) -> None:
+        self._bar.advance(self._task, step - self._reached.get(crystal_id, 0))
+        self._reached[crystal_id] = step
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()

@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
+
+_PIPE_WIDTH = 1000
+
+
+def standard_output() -> Console:
+    """Where tables go. A pipe has no width that numbers would have to fit into."""
+    from rich.console import Console  # noqa: PLC0415 -- as below
+
+    console = Console()
+    return console if console.is_terminal else Console(width=_PIPE_WIDTH)
 
 
 def plain_table(*columns: str) -> Table:

@@ -82,6 +82,7 @@ class Reference:
     table: EntryTable
     # What total energies of a potential are counted from, eV per atom by symbol; "" stands for DFT.
     elemental_energies: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    is_default: bool = False  # of its server, for requests that name none
 
     def __post_init__(self) -> None:
         self._hulls: OrderedDict[tuple[System, frozenset[str]], SystemHull] = OrderedDict()
@@ -107,9 +108,10 @@ class Reference:
         """
         system = system_of(amounts)
         found = self.hull(system)
-        # Only what the hull rests on changes it.
-        lost = excluded_ids & found.corner_ids() if excluded_ids else frozenset()
-        if lost:
+        # Only what a hull rests on changes it; without that it may rest on another that is excluded.
+        lost: frozenset[str] = frozenset()
+        while more := excluded_ids & found.corner_ids():
+            lost |= more
             found = self._kept(system, lost)
         below: Decomposition = found.hull.under(shares_in(system, amounts))
         return Standing(

@@ -35,8 +35,10 @@ class References:
         if default and default not in by_name:
             raise ResourceNotFoundError(f"no reference is called {default!r}", resource="reference")
         first = default or next(iter(by_name), "")
+        for reference in by_name.values():
+            reference.is_default = reference.name == first
         _share_elements(by_name.values())
-        self._references = tuple(sorted(by_name.values(), key=lambda r: (r.name != first, r.name)))
+        self._references = tuple(sorted(by_name.values(), key=lambda r: (not r.is_default, r.name)))
 
     def all(self) -> Sequence[Reference]:
         """The default first, then by name. Raises ModelLoadingError until they are loaded."""
