@@ -15,10 +15,9 @@ import numpy as np
 import pytest
 
 from crystalmesh.crystal.v1.crystal_pb2 import CrystalInput
-from crystalmesh.property.v1 import property_service_pb2_grpc
-from crystalmesh.property.v1.prediction_pb2 import PredictRequest
 from crystalmesh.relaxation.v1 import evaluation_pb2, relaxation_service_pb2_grpc
 from crystalmesh.retrieval.v1 import retrieval_service_pb2_grpc
+from crystalmesh.retrieval.v1.embedding_pb2 import EmbedRequest
 from crystalmesh.retrieval.v1.material_pb2 import GetMaterialRequest
 from crystalmesh.stability.v1 import stability_service_pb2_grpc
 from crystalmesh.stability.v1.hull_pb2 import PhaseInput, ScoreStabilityRequest
