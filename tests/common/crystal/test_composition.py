@@ -13,9 +13,11 @@ from crystalmesh_common.crystal.composition import (
     density_g_per_cubic_centimeter,
     reduced_composition,
     reduced_formula,
+    reduced_formula_of_text,
 )
 from crystalmesh_common.crystal.pymatgen_codec import to_structure
 from crystalmesh_common.crystal.structure import Crystal
+from crystalmesh_common.runtime.errors import InvalidFieldError
 from tests.common.crystal.strategies import crystals
 from tests.conftest import block, silicon, sodium_chloride
 
@@ -39,6 +41,22 @@ def _of(*numbers: int) -> Crystal:
 def test_reduced_formula(numbers: list[int], formula: str) -> None:
     """Formulas are those that pymatgen prints, without its warnings about noble and heavy elements."""
     assert reduced_formula(_of(*numbers)) == formula
+
+
+@pytest.mark.parametrize(
+    ("text", "formula"),
+    [("PO4FeLi", "LiFePO4"), ("Li2 Fe2 (P O4)2", "LiFePO4"), ("O", "O2"), ("Ca(OH)2", "Ca(HO)2")],
+)
+def test_formula_of_text(text: str, formula: str) -> None:
+    """A formula is read however it is written, and printed in one way."""
+    assert reduced_formula_of_text(text) == formula
+
+
+@pytest.mark.parametrize("text", ["", "Qq2", "hello", "Li(", "2", "X2O", "Li-1", "((" * 90, "Li" * 200])
+def test_no_formula(text: str) -> None:
+    """Text that is no formula is refused."""
+    with pytest.raises(InvalidFieldError, match="is no chemical formula"):
+        reduced_formula_of_text(text)
 
 
 @settings(deadline=None, max_examples=60)

@@ -26,6 +26,7 @@ def test_known_groups() -> None:
     assert (salt.space_group_number, salt.space_group_symbol) == (225, "Fm-3m")
     assert (salt.crystal_system, salt.point_group) == ("cubic", "m-3m")
     assert salt.orbits == (0, 1)
+    assert salt.site_symmetries == ("m-3m", "m-3m")
     assert symmetry_of(silicon()).space_group_symbol == "Fd-3m"
     assert space_group_number(iron()) == 229
 

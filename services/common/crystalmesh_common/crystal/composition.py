@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
 from math import gcd
 
 import numpy as np
 
-from crystalmesh_common.crystal.elements import SYMBOLS, symbol_of
+from crystalmesh_common.crystal.elements import ATOMIC_NUMBERS, SYMBOLS, symbol_of
 from crystalmesh_common.crystal.structure import Crystal, FloatArray
+from crystalmesh_common.runtime.errors import InvalidFieldError
 
 Composition = tuple[tuple[int, int], ...]
 """(atomic number, count) of each element, by ascending atomic number."""
 
 _GRAMS_PER_CUBIC_CENTIMETER = 1.66053906892
 """One unified atomic mass unit per Å³ (CODATA 2022)."""
+
+_MAX_FORMULA_CHARACTERS = 200
 
 
 def composition_of(crystal: Crystal) -> Composition:
@@ -40,6 +44,22 @@ def reduced_formula(crystal: Crystal) -> str:
 def reduced_formula_of(amounts: Mapping[str, float]) -> str:
     """The same for amounts by symbol, which need not be whole numbers."""
     return _formula_of(tuple(sorted(amounts.items())))
+
+
+def reduced_formula_of_text(formula: str) -> str:
+    """The same for a formula that somebody wrote: "LiFePO4" for "PO4FeLi" or "Li2 Fe2 (P O4)2".
+
+    Raises `InvalidFieldError` for text that is none.
+    """
+    from pymatgen.core.composition import Composition as NamedComposition  # noqa: PLC0415 -- half a second
+
+    amounts: Mapping[str, float] = {}
+    if len(formula) <= _MAX_FORMULA_CHARACTERS:
+        with suppress(ValueError, KeyError, TypeError):
+            amounts = NamedComposition(formula, strict=True).get_el_amt_dict()
+    if not amounts or not set(amounts) <= set(ATOMIC_NUMBERS):
+        raise InvalidFieldError(f"{formula[:80]!r} is no chemical formula", field="formula")
+    return reduced_formula_of(amounts)
 
 
 def anonymous_formula(crystal: Crystal) -> str:

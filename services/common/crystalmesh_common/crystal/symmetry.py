@@ -33,6 +33,7 @@ class Symmetry:
     point_group: str  # "m-3m"
     wyckoff_letters: tuple[str, ...]  # one per site of the given cell
     orbits: tuple[int, ...]  # per site, the first site that it is equivalent to
+    site_symmetries: tuple[str, ...]  # point group of each site, oriented: "m-3m", "4/mm.m"
 
 
 def symmetry_of(crystal: Crystal, *, symprec: float = DEFAULT_SYMPREC_ANGSTROM) -> Symmetry:
@@ -52,6 +53,7 @@ def symmetry_of(crystal: Crystal, *, symprec: float = DEFAULT_SYMPREC_ANGSTROM) 
         point_group=group.point_group,
         wyckoff_letters=tuple(dataset.wyckoffs),
         orbits=tuple(dataset.orbits),
+        site_symmetries=tuple(dataset.site_symmetry_symbols),
     )
 
 

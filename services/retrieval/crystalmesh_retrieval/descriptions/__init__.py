@@ -1,0 +1,1 @@
+"""Who writes the structure descriptions of a catalog, by name."""
