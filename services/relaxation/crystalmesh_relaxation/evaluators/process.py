@@ -62,7 +62,13 @@ class EvaluatorProcess:
         except EvaluatorLostError:
             if len(batch.crystals) > 1:
                 raise
+        try:
             return self._evaluate(batch)
+        except EvaluatorLostError:
+            raise EvaluatorLostError(
+                "the process that runs the model died over this crystal, twice; the operator finds more in the "
+                "log"
+            ) from None
 
     def close(self) -> None:
         """End it; it finishes the batch that it has."""
@@ -105,10 +111,9 @@ class EvaluatorProcess:
 
     def _lost(self) -> EvaluatorLostError:
         process = self._running()
-        _log.error("evaluator_lost", pid=process.pid, status=self._ended(process))
-        return EvaluatorLostError(
-            "the process that ran the model died over this crystal, twice; the operator finds more in the log"
-        )
+        status = self._ended(process)
+        _log.error("evaluator_lost", pid=process.pid, status=status)
+        return EvaluatorLostError(f"the process that runs the model died (status {status})")
 
     def _ended(self, process: subprocess.Popen[bytes]) -> int:
         """Close the pipes to it, which ends it, and wait for that; its exit status."""
