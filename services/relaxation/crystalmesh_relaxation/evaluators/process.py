@@ -66,8 +66,7 @@ class EvaluatorProcess:
             return self._evaluate(batch)
         except EvaluatorLostError:
             raise EvaluatorLostError(
-                "the process that runs the model died over this crystal, twice; the operator finds more in the "
-                "log"
+                "the process that runs the model died over this crystal, twice; more of it is in the log"
             ) from None
 
     def close(self) -> None:
