@@ -1,0 +1,1 @@
+"""Catalogs of known materials: directories of immutable Parquet segments under a manifest."""

@@ -1,0 +1,1 @@
+"""Where materials come from: files, folders and databases, read page by page and resumable."""
