@@ -24,6 +24,7 @@ DOCUMENTS = (
     "docs/operations.md",
     "docs/python-client.md",
     "services/relaxation/README.md",
+    "services/retrieval/README.md",
 )
 NEED_A_MESH = {"docs/python-client.md", "services/relaxation/README.md"}
 """Documents that start where a mesh runs already; the others start what they need."""

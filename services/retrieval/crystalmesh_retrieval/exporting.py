@@ -22,6 +22,7 @@ def export_parquet(
     snapshot: Snapshot, material_filter: MaterialFilter, path: Path, on_rows: Callable[[int], None]
 ) -> None:
     """Write the materials that pass to a Parquet file, in one step; imported again they are the same."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(path.name + PARTIAL_SUFFIX)
     schema = pa.schema([SCHEMA.field(name) for name in _COLUMNS])
     try:

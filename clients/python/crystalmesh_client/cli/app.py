@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
+
 import typer
 
 from crystalmesh_client.cli import (
@@ -37,6 +39,9 @@ app.command(rich_help_panel="Use a mesh")(elastic.elastic)
 app.command(rich_help_panel="Use a mesh")(phonons.phonons)
 app.command(rich_help_panel="Use a mesh")(references.references)
 app.command(rich_help_panel="Use a mesh")(models.models)
+# Services that are installed here bring commands of their own.
+for _command in entry_points(group="crystalmesh.commands"):
+    app.add_typer(_command.load(), name=_command.name, rich_help_panel="Work with files")
 
 
 @app.callback(invoke_without_command=True)
