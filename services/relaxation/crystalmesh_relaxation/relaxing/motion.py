@@ -14,6 +14,7 @@ import numpy as np
 from scipy.linalg import expm
 
 from crystalmesh_common.crystal.structure import Crystal, FloatArray
+from crystalmesh_relaxation.relaxing.optimizers import MAX_STEP_ANGSTROM
 
 GPA_IN_EV_PER_CUBIC_ANGSTROM = 1 / 160.21766208
 _MAX_STRAIN_PER_STEP = 0.05
@@ -43,6 +44,16 @@ def driving_rows(
         return forces
     virial = -crystal.volume * excess * GPA_IN_EV_PER_CUBIC_ANGSTROM
     return np.concatenate([forces, virial / strain_scale])
+
+
+def longest_rows(n_rows: int, n_atoms: int, strain_scale: float) -> FloatArray:
+    """How long each row of a displacement may be, (n_rows,): `moved` then takes it as it is.
+
+    An optimizer that learns from its steps would learn wrongly from one that was not taken whole.
+    """
+    longest = np.full(n_rows, MAX_STEP_ANGSTROM)
+    longest[n_atoms:] = np.minimum(MAX_STEP_ANGSTROM, _MAX_STRAIN_PER_STEP * strain_scale)
+    return longest
 
 
 def moved(crystal: Crystal, rows: FloatArray, strain_scale: float) -> Crystal:

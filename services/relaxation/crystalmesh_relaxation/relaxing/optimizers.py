@@ -15,13 +15,17 @@ import numpy as np
 from crystalmesh_common.crystal.structure import FloatArray
 
 MAX_STEP_ANGSTROM = 0.2
+Lengths = FloatArray | float
 
 
 class Optimizer(Protocol):
     """Decides where to go from the forces of where we are."""
 
-    def displacement(self, forces: FloatArray) -> FloatArray:
-        """The next step, (m, 3), for the forces (m, 3) at the coordinates that the last step led to."""
+    def displacement(self, forces: FloatArray, longest: Lengths = MAX_STEP_ANGSTROM) -> FloatArray:
+        """The next step, (m, 3), for the forces (m, 3) at the coordinates that the last step led to.
+
+        No row of it is longer than `longest`, (m,) or one for all, so what is returned can be taken whole.
+        """
         ...
 
     def strain_scale(self, n_atoms: int) -> float:
@@ -38,11 +42,12 @@ class Fire:
         self._mixing = 0.1
         self._downhill_steps = 0
 
-    def displacement(self, forces: FloatArray) -> FloatArray:
+    def displacement(self, forces: FloatArray, longest: Lengths = MAX_STEP_ANGSTROM) -> FloatArray:
         velocity = self._steered(forces) + self._time_step * forces
         self._velocity = velocity
         step = self._time_step * velocity
         length = float(np.linalg.norm(step))
+        # As a whole, as ASE does it; one that is too long for the cell is cut where it is taken.
         return step * (MAX_STEP_ANGSTROM / length) if length > MAX_STEP_ANGSTROM else step
 
     def strain_scale(self, n_atoms: int) -> float:
@@ -75,7 +80,7 @@ class Lbfgs:
         self._inverse_curvature = 1 / curvature
         self._last: tuple[FloatArray, FloatArray] | None = None  # displacement and forces
 
-    def displacement(self, forces: FloatArray) -> FloatArray:
+    def displacement(self, forces: FloatArray, longest: Lengths = MAX_STEP_ANGSTROM) -> FloatArray:
         if self._last is not None:
             step, before = self._last
             change = before - forces
@@ -83,7 +88,7 @@ class Lbfgs:
             if np.vdot(step, change) > 1e-10:
                 self._steps.append(step)
                 self._changes.append(change)
-        step = _shortened(self._two_loops(forces))
+        step = _shortened(self._two_loops(forces), longest)
         self._last = (step, forces)
         return step
 
@@ -113,14 +118,14 @@ class Bfgs:
         self._hessian: FloatArray | None = None
         self._last: tuple[FloatArray, FloatArray] | None = None
 
-    def displacement(self, forces: FloatArray) -> FloatArray:
+    def displacement(self, forces: FloatArray, longest: Lengths = MAX_STEP_ANGSTROM) -> FloatArray:
         if self._hessian is None:
             self._hessian = self._curvature * np.eye(forces.size)
         elif self._last is not None:
             self._update(self._hessian, *self._last, forces)
         curvatures, modes = np.linalg.eigh(self._hessian)
         step = modes @ ((forces.ravel() @ modes) / np.maximum(np.abs(curvatures), 1e-6))
-        shortened = _shortened(step.reshape(-1, 3))
+        shortened = _shortened(step.reshape(-1, 3), longest)
         self._last = (shortened, forces)
         return shortened
 
@@ -137,10 +142,10 @@ class Bfgs:
             hessian += np.outer(change, change) / along - np.outer(bent, bent) / bending
 
 
-def _shortened(step: FloatArray) -> FloatArray:
-    """The step, scaled so that no row is longer than MAX_STEP_ANGSTROM."""
-    longest = float(np.linalg.norm(step, axis=1).max())
-    return step * (MAX_STEP_ANGSTROM / longest) if longest > MAX_STEP_ANGSTROM else step
+def _shortened(step: FloatArray, longest: Lengths) -> FloatArray:
+    """The step, scaled as a whole so that no row is too long."""
+    excess = float((np.linalg.norm(step, axis=1) / longest).max())
+    return step / excess if excess > 1 else step
 
 
 def _stiff_as_atoms(n_atoms: int) -> float:

@@ -12,7 +12,13 @@ import numpy as np
 from crystalmesh_common.crystal.structure import Crystal, FloatArray
 from crystalmesh_common.runtime.errors import CrystalMeshError
 from crystalmesh_relaxation.engine import Evaluation
-from crystalmesh_relaxation.relaxing.motion import CellMode, driving_rows, excess_stress_gpa, moved
+from crystalmesh_relaxation.relaxing.motion import (
+    CellMode,
+    driving_rows,
+    excess_stress_gpa,
+    longest_rows,
+    moved,
+)
 from crystalmesh_relaxation.relaxing.optimizers import Bfgs, Fire, Lbfgs, Optimizer
 from crystalmesh_relaxation.relaxing.symmetry import SymmetryProjection
 
@@ -143,7 +149,8 @@ class RelaxationTask:
             return self._result(point, reason)
         scale = self._optimizer.strain_scale(len(self.crystal))
         rows = driving_rows(self.crystal, point.forces, point.excess_gpa, scale)
-        self.crystal = moved(self.crystal, self._optimizer.displacement(rows), scale)
+        longest = longest_rows(len(rows), len(self.crystal), scale)
+        self.crystal = moved(self.crystal, self._optimizer.displacement(rows, longest), scale)
         self.steps += 1
         return None
 
