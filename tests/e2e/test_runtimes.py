@@ -161,9 +161,7 @@ def test_a_call_that_fails_whole_is_typed_and_bare(mesh: RunningMesh) -> None:
 
 def test_a_hull_distance_comes_with_its_reference(mesh: RunningMesh) -> None:
     """StabilityService scores what RelaxationService's potential computes, against the shipped reference."""
-    request = ScoreStabilityRequest(
-        phases=[PhaseInput(crystal=CrystalInput(crystal=crystal_to_proto(NACL)))]
-    )
+    request = ScoreStabilityRequest(phases=[PhaseInput(crystal=CrystalInput(crystal=crystal_to_proto(NACL)))])
     with grpc.insecure_channel(mesh.address("relaxation")) as channel:
         stub = stability_service_pb2_grpc.StabilityServiceStub(channel)
         (response,) = stub.ScoreStability(request, metadata=ROUTE, timeout=60)
