@@ -11,13 +11,13 @@ from dataclasses import replace
 from enum import Enum
 
 import numpy as np
-from scipy.linalg import expm
 
 from crystalmesh_common.crystal.structure import Crystal, FloatArray
 from crystalmesh_relaxation.relaxing.optimizers import MAX_STEP_ANGSTROM
 
 GPA_IN_EV_PER_CUBIC_ANGSTROM = 1 / 160.21766208
 _MAX_STRAIN_PER_STEP = 0.05
+_EXPONENTIAL_TERMS = 8  # leave 1e-13 of the largest strain in a step
 
 
 class CellMode(Enum):
@@ -65,6 +65,15 @@ def moved(crystal: Crystal, rows: FloatArray, strain_scale: float) -> Crystal:
         largest = float(np.abs(strain).max())
         if largest > _MAX_STRAIN_PER_STEP:
             strain = strain * (_MAX_STRAIN_PER_STEP / largest)
-        cell = cell @ expm(strain)
+        cell = cell @ _exponential(strain)
     frac_coords = crystal.frac_coords + rows[:n_atoms] @ np.linalg.inv(cell)
     return replace(crystal, cell=cell, frac_coords=frac_coords)
+
+
+def _exponential(strain: FloatArray) -> FloatArray:
+    """The matrix exponential of a small strain (3, 3); scipy's takes a third of a step's time here."""
+    total = term = np.eye(3)
+    for order in range(1, _EXPONENTIAL_TERMS + 1):
+        term = term @ strain / order
+        total = total + term
+    return total
