@@ -38,7 +38,7 @@ def run(quick: bool) -> dict[str, float]:
     sample = hull.iloc[generator.permutation(len(hull))[: 100 if quick else 1000]]
     mp2018 = labelled("mp_hull.parquet")
     if quick:
-        mp2018 = mp2018.sample(2000, random_state=0)
+        test, mp2018 = test.sample(2000, random_state=0), mp2018.sample(2000, random_state=0)
     with (
         tempfile.TemporaryDirectory() as scratch,
         relaxation_server(*references(Path(scratch))) as address,
