@@ -33,7 +33,7 @@ TOLERANCE_EV_PER_ATOM = 0.002
 
 def run(quick: bool) -> dict[str, float]:
     """Speed-ups over the plain and the best loop, and how often the energies agree."""
-    crystals = rattled(mp20_test(3 if quick else 100, max_atoms=20, seed=1))
+    crystals = rattled(mp20_test(2 if quick else 100, max_atoms=20, seed=1))
     results, seconds, first = through_the_mesh(crystals)
     plain = loops(crystals, ["struct_optimizer_loop.py"], processes=1, threads=0)
     best = loops(crystals, ["struct_optimizer_loop.py"], processes=2, threads=1)
