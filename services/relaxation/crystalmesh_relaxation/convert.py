@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from typing import Any
 
 from crystalmesh.common.v1.model_pb2 import ModelInfo
 from crystalmesh.relaxation.v1 import evaluation_pb2
@@ -53,10 +55,17 @@ def _quantities(
         if value not in QUANTITIES:
             raise UnknownEnumValueError(f"quantities: no Quantity has the value {value}", field="quantities")
     quantities = frozenset(QUANTITIES[value] for value in asked)
-    if missing := quantities - potential.quantities:
-        names = ", ".join(sorted(quantity.value for quantity in missing))
-        raise UnsupportedQuantityError(f"{potential.name} cannot give {names}", field="quantities")
+    check_quantities(potential, quantities, field="quantities")
     return quantities | {Quantity.ENERGY}
+
+
+def check_quantities(
+    potential: PotentialInfo, needed: AbstractSet[Quantity], why: str = "", **details: Any
+) -> None:
+    """Raise UnsupportedQuantityError unless the potential gives all that is needed; `why` ends the line."""
+    if missing := needed - potential.quantities:
+        names = ", ".join(sorted(quantity.value for quantity in missing))
+        raise UnsupportedQuantityError(f"{potential.name} cannot give {names}{why}", **details)
 
 
 def evaluate_response(crystal_id: str, index: int, outcome: object, model: str) -> EvaluateResponse:

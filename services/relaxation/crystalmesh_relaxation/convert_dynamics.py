@@ -14,11 +14,11 @@ from crystalmesh_common.runtime.errors import (
     CrystalMeshError,
     InvalidFieldError,
     UnknownEnumValueError,
-    UnsupportedQuantityError,
 )
 from crystalmesh_common.runtime.intake import resolve_ids
 from crystalmesh_common.runtime.settings import Limits
 from crystalmesh_common.runtime.statuses import to_status
+from crystalmesh_relaxation.convert import check_quantities
 from crystalmesh_relaxation.dynamics.task import (
     DynamicsFrame,
     DynamicsOptions,
@@ -58,12 +58,8 @@ def dynamics_order(request: RunMolecularDynamicsRequest, models: Models, limits:
     """
     potential = models.resolve(request.model)
     options = _options(request)
-    if missing := options.quantities - potential.quantities:
-        names = ", ".join(sorted(quantity.value for quantity in missing))
-        raise UnsupportedQuantityError(
-            f"{potential.name} cannot give {names}, which {options.ensemble.value} dynamics needs",
-            field="ensemble",
-        )
+    why = f", which {options.ensemble.value} dynamics needs"
+    check_quantities(potential, options.quantities, why, field="ensemble")
     ids = resolve_ids(request.crystals, max_crystals=limits.crystals_per_call)
     return DynamicsOrder(potential, ids, options)
 

@@ -27,11 +27,11 @@ from crystalmesh_common.runtime.errors import (
     CrystalMeshError,
     InvalidFieldError,
     TooManyAtomsError,
-    UnsupportedQuantityError,
 )
 from crystalmesh_common.runtime.intake import resolve_ids
 from crystalmesh_common.runtime.settings import Limits
 from crystalmesh_common.runtime.statuses import to_status
+from crystalmesh_relaxation.convert import check_quantities
 from crystalmesh_relaxation.engine import PotentialInfo, Quantity
 from crystalmesh_relaxation.mechanics.elasticity import Elasticity, ElasticityOptions, compute_elasticity
 from crystalmesh_relaxation.mechanics.equation_of_state import (
@@ -288,9 +288,7 @@ def _order(
     model: str, crystals: Sequence[CrystalInput], options: Options, models: Models, limits: Limits
 ) -> MechanicsOrder[Options]:
     potential = models.resolve(model)
-    if missing := options.quantities - potential.quantities:
-        names = ", ".join(sorted(quantity.value for quantity in missing))
-        raise UnsupportedQuantityError(f"{potential.name} cannot give {names}, which this needs")
+    check_quantities(potential, options.quantities, ", which this needs")
     return MechanicsOrder(potential, resolve_ids(crystals, max_crystals=limits.crystals_per_call), options)
 
 

@@ -15,12 +15,11 @@ from crystalmesh_common.runtime.errors import (
     CrystalMeshError,
     InvalidFieldError,
     UnknownEnumValueError,
-    UnsupportedQuantityError,
 )
 from crystalmesh_common.runtime.intake import resolve_ids
 from crystalmesh_common.runtime.settings import Limits
 from crystalmesh_common.runtime.statuses import to_status
-from crystalmesh_relaxation.convert import fill_evaluation
+from crystalmesh_relaxation.convert import check_quantities, fill_evaluation
 from crystalmesh_relaxation.engine import PotentialInfo, Quantity
 from crystalmesh_relaxation.models import Models
 from crystalmesh_relaxation.relaxing.motion import CellMode
@@ -72,9 +71,7 @@ def relax_order(request: RelaxRequest, models: Models, limits: Limits) -> RelaxO
     potential = models.resolve(request.model)
     options = _options(request)
     needed = {Quantity.FORCES} if options.cell_mode is CellMode.FIXED else {Quantity.FORCES, Quantity.STRESS}
-    if missing := needed - potential.quantities:
-        names = ", ".join(sorted(quantity.value for quantity in missing))
-        raise UnsupportedQuantityError(f"{potential.name} cannot give {names}, which relaxing needs")
+    check_quantities(potential, needed, ", which relaxing needs")
     ids = resolve_ids(request.crystals, max_crystals=limits.crystals_per_call)
     fixed = {name: list(sites.indices) for name, sites in request.options.fixed_sites.items()}
     if unknown := sorted(set(fixed) - set(ids)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
@@ -18,13 +17,11 @@ from crystalmesh_common.crystal.protobuf import crystal_to_proto
 from crystalmesh_common.crystal.structure import Crystal
 from crystalmesh_common.runtime.errors import (
     CrystalMeshError,
-    DuplicateIdError,
-    EmptyBatchError,
     InvalidFieldError,
     MixedEnergySchemesError,
     ReferenceIncompleteError,
-    TooManyCrystalsError,
 )
+from crystalmesh_common.runtime.intake import check_ids
 from crystalmesh_common.runtime.settings import Limits
 from crystalmesh_common.runtime.statuses import to_status
 from crystalmesh_relaxation.engine import Evaluation, PotentialInfo
@@ -93,20 +90,11 @@ def score_order(
 
 
 def _phase_ids(phases: Sequence[PhaseInput], limits: Limits) -> list[str]:
-    if not phases:
-        raise EmptyBatchError("there are no phases in the request", field="phases")
-    if len(phases) > limits.crystals_per_call:
-        raise TooManyCrystalsError(
-            f"{len(phases)} phases in one call; at most {limits.crystals_per_call} are taken",
-            max_crystals=limits.crystals_per_call,
-        )
     ids = [
         phase.id or phase.crystal.id or phase.crystal.crystal.id or str(position)
         for position, phase in enumerate(phases)
     ]
-    if len(set(ids)) < len(ids):
-        twice = next(phase_id for phase_id, count in Counter(ids).items() if count > 1)
-        raise DuplicateIdError(f"two phases have the id {twice[:80]!r}", field="phases", id=twice)
+    check_ids(ids, "phases", most=limits.crystals_per_call)
     return ids
 
 

@@ -27,17 +27,25 @@ def resolve_ids(inputs: Sequence[CrystalInput], *, max_crystals: int) -> list[st
 
     Raises EmptyBatchError, TooManyCrystalsError or DuplicateIdError; the crystals themselves are not read.
     """
-    if not inputs:
-        raise EmptyBatchError("there are no crystals in the request", field="crystals")
-    if len(inputs) > max_crystals:
-        raise TooManyCrystalsError(
-            f"{len(inputs)} crystals in one call; at most {max_crystals} are taken", max_crystals=max_crystals
-        )
     ids = [item.id or item.crystal.id or str(position) for position, item in enumerate(inputs)]
-    if len(set(ids)) < len(ids):
-        twice = next(crystal_id for crystal_id, count in Counter(ids).items() if count > 1)
-        raise DuplicateIdError(f"two crystals have the id {twice[:80]!r}", field="crystals", id=twice)
+    check_ids(ids, "crystals", most=max_crystals)
     return ids
+
+
+def check_ids(ids: Sequence[str], field: str, *, most: int) -> None:
+    """Check the ids of the items of a request's field, whose name says in the plural what they are.
+
+    Raises EmptyBatchError, TooManyCrystalsError or DuplicateIdError.
+    """
+    if not ids:
+        raise EmptyBatchError(f"there are no {field} in the request", field=field)
+    if len(ids) > most:
+        raise TooManyCrystalsError(
+            f"{len(ids)} {field} in one call; at most {most} are taken", max_crystals=most
+        )
+    if len(set(ids)) < len(ids):
+        twice = next(item_id for item_id, count in Counter(ids).items() if count > 1)
+        raise DuplicateIdError(f"two {field} have the id {twice[:80]!r}", field=field, id=twice)
 
 
 async def read_inputs(
