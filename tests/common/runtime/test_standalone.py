@@ -179,7 +179,7 @@ async def test_a_server_with_a_token_hosts_nothing_but_health_without_it() -> No
     """With a token set every method asks for it, reflection included."""
     async with hosted(Levers(), token=TOKEN) as process, channel_to(process) as channel:
         for name in (UNARY, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"):
-            error = from_rpc_failure(await failure_of(channel.stream_stream(name)()))
+            error = from_rpc_failure(await failure_of(channel.stream_stream(name)(iter([b""]))))
             assert type(error) is errors.TokenMissingError
         metadata = (("authorization", f"Bearer {TOKEN}"),)
         assert await channel.unary_unary(UNARY)(b"", metadata=metadata)
