@@ -9,25 +9,37 @@ What needs a library of the field is in modules of its own: `calculator` (ASE), 
 `plots` (matplotlib).
 """
 
+from crystalmesh_client.catalogs import Catalog, CatalogIndex
+from crystalmesh_client.conditions import MaterialFilter, Target
 from crystalmesh_client.connection import Credentials
 from crystalmesh_client.dynamics import DynamicsFrame, DynamicsOptions, DynamicsReport
 from crystalmesh_client.elasticity import Elasticity, ElasticityOptions
+from crystalmesh_client.embeddings import Embedding
 from crystalmesh_client.equations_of_state import EquationOfState, EquationOfStateOptions
 from crystalmesh_client.hulls import HullDistance, PhaseDiagram
+from crystalmesh_client.ingestion import AddedMaterials, Rejection
+from crystalmesh_client.matches import Match, Matches, MatchTolerance
+from crystalmesh_client.materials import Material, MaterialInput, MaterialSource
 from crystalmesh_client.mesh import AsyncMesh, Mesh
 from crystalmesh_client.models import Model
 from crystalmesh_client.phases import Phase
 from crystalmesh_client.phonons import PhononOptions, Phonons
+from crystalmesh_client.properties import PropertyValue, ValueSource
+from crystalmesh_client.queries import Query
 from crystalmesh_client.references import Reference
 from crystalmesh_client.relax_options import RelaxOptions
 from crystalmesh_client.results import Evaluation, Failed, Relaxation
 from crystalmesh_client.scorecards import LabelledFrame, Scorecard, ScoreMetric
+from crystalmesh_client.searches import SearchHit, SearchHits
 from crystalmesh_client.trajectories import RelaxationFrame, Trajectory
 from crystalmesh_common.crystal.structure import Crystal
 from crystalmesh_common.runtime.errors import CrystalMeshError
 
 __all__ = [
+    "AddedMaterials",
     "AsyncMesh",
+    "Catalog",
+    "CatalogIndex",
     "Credentials",
     "Crystal",
     "CrystalMeshError",
@@ -36,23 +48,38 @@ __all__ = [
     "DynamicsReport",
     "Elasticity",
     "ElasticityOptions",
+    "Embedding",
     "EquationOfState",
     "EquationOfStateOptions",
     "Evaluation",
     "Failed",
     "HullDistance",
     "LabelledFrame",
+    "Match",
+    "MatchTolerance",
+    "Matches",
+    "Material",
+    "MaterialFilter",
+    "MaterialInput",
+    "MaterialSource",
     "Mesh",
     "Model",
     "Phase",
     "PhaseDiagram",
     "PhononOptions",
     "Phonons",
+    "PropertyValue",
+    "Query",
     "Reference",
+    "Rejection",
     "RelaxOptions",
     "Relaxation",
     "RelaxationFrame",
     "ScoreMetric",
     "Scorecard",
+    "SearchHit",
+    "SearchHits",
+    "Target",
     "Trajectory",
+    "ValueSource",
 ]

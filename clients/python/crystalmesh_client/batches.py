@@ -6,7 +6,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, Protocol, TypeVar
 
-from crystalmesh_common.runtime.errors import InternalError, UnavailableError, UnreachableError
+from crystalmesh_common.runtime.errors import (
+    CrystalMeshError,
+    InternalError,
+    UnavailableError,
+    UnreachableError,
+)
 
 ITEMS_PER_CALL = 256
 _ATTEMPTS = 4
@@ -32,6 +37,20 @@ def chunks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
         yield items[start : start + ITEMS_PER_CALL]
 
 
+class Attempts:
+    """Counts how often something was tried."""
+
+    def __init__(self) -> None:
+        self._failed = 0
+
+    def pause_after(self, error: CrystalMeshError) -> float:
+        """Seconds to wait before the next attempt; raises `error` after the last."""
+        self._failed += 1
+        if self._failed >= _ATTEMPTS:
+            raise error
+        return error.retry_after_seconds or _FIRST_PAUSE_SECONDS * 2 ** (self._failed - 1)
+
+
 class Unanswered(Generic[Item]):
     """The items of one call that still have no outcome, across attempts.
 
@@ -41,7 +60,7 @@ class Unanswered(Generic[Item]):
 
     def __init__(self, items: Iterable[Item], *, reached: bool) -> None:
         self._items = {item.id: item for item in items}
-        self._attempts = 0
+        self._attempts = Attempts()
         self._reached = reached  # whether the server has answered anything yet
 
     def __bool__(self) -> bool:
@@ -68,10 +87,9 @@ class Unanswered(Generic[Item]):
 
         A server that could never be reached is given up at once: gRPC has tried for some seconds already.
         """
-        self._attempts += 1
-        if self._attempts >= _ATTEMPTS or (isinstance(error, UnreachableError) and not self._reached):
+        if isinstance(error, UnreachableError) and not self._reached:
             raise error
-        return error.retry_after_seconds or _FIRST_PAUSE_SECONDS * 2 ** (self._attempts - 1)
+        return self._attempts.pause_after(error)
 
     def check_all_answered(self) -> None:
         """Raise InternalError, instead of asking again, when a call ended well and left some out."""

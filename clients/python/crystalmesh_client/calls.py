@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 from crystalmesh_client.batches import Item, Unanswered, chunks, stream_all
 from crystalmesh_client.connection import Connection, translated_errors
 from crystalmesh_client.questions import Outcome, Question
+from crystalmesh_client.uploads import upload, upload_async
 from crystalmesh_common.runtime.errors import UnavailableError
 
 _LOOK_UP_SECONDS = 30
@@ -61,6 +62,23 @@ class Caller:
                     yield question.read(response, unanswered)
 
         return stream_all(items, ask)
+
+    def pages(self, rpc: str, request: Any) -> Iterator[Any]:
+        """The responses of a call that lists page by page, each asked for when it is wanted."""
+        page = type(request)()
+        page.CopyFrom(request)
+        while True:
+            response = self.look_up(rpc, page)
+            yield response
+            if not response.next_page_token:
+                return
+            page.page_token = response.next_page_token
+
+    def upload(self, rpc: str, messages: Generator[Message, None, None], timeout: float | None) -> Any:
+        """The response to a stream of messages, which are read on this thread as the server takes them."""
+        method = getattr(self._stub, rpc).future
+        metadata = self._connection.metadata(self._service)
+        return upload(lambda feed: method(feed, metadata=metadata, timeout=timeout), messages)
 
     def close(self) -> None:
         """Close the channel; running calls are cancelled."""
@@ -116,6 +134,26 @@ class AsyncCaller:
                     unanswered.check_all_answered()
                 except UnavailableError as error:
                     await asyncio.sleep(unanswered.pause_after(error))
+
+    async def pages(self, rpc: str, request: Any) -> AsyncGenerator[Any, None]:
+        page = type(request)()
+        page.CopyFrom(request)
+        while True:
+            response = await self.look_up(rpc, page)
+            yield response
+            if not response.next_page_token:
+                return
+            page.page_token = response.next_page_token
+
+    async def upload(
+        self,
+        rpc: str,
+        messages: AsyncGenerator[Message, None],
+        timeout: float | None,  # noqa: ASYNC109 -- the call's deadline
+    ) -> Any:
+        method = getattr(self._stub, rpc)
+        call = method(metadata=self._connection.metadata(self._service), timeout=timeout)
+        return await upload_async(call, messages)
 
     async def close(self) -> None:
         await self._channel.close()

@@ -42,17 +42,26 @@ def to_crystal(given: CrystalLike) -> Crystal:
     )
 
 
+def is_crystal(given: object) -> bool:
+    """Whether `to_crystal` reads it: one crystal, and not several, though a Structure has a length."""
+    return (
+        isinstance(given, Crystal | Path)
+        or _is_a(given, "pymatgen.core.structure", "IStructure")
+        or _is_a(given, "ase", "Atoms")
+    )
+
+
 def to_crystals(given: Iterable[CrystalLike]) -> list[Crystal]:
     """All crystals, each with an id: its own, or its position. DuplicateIdError when two share one."""
     return distinct(_named(given))
 
 
-def distinct(items: Iterable[Item]) -> list[Item]:
+def distinct(items: Iterable[Item], what: str = "crystals") -> list[Item]:
     """The items of a list in which no two have the same id; DuplicateIdError when two do."""
     seen: dict[str, Item] = {}
     for item in items:
         if item.id in seen:
-            raise DuplicateIdError(f"two crystals have the id {item.id!r}", id=item.id)
+            raise DuplicateIdError(f"two {what} have the id {item.id!r}", id=item.id)
         seen[item.id] = item
     return list(seen.values())
 

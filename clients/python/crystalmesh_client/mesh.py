@@ -9,6 +9,8 @@ from typing import Self
 from crystalmesh_client.connection import Connection, Credentials
 from crystalmesh_client.relaxation import RelaxationClient
 from crystalmesh_client.relaxation_async import AsyncRelaxationClient
+from crystalmesh_client.retrieval import RetrievalClient
+from crystalmesh_client.retrieval_async import AsyncRetrievalClient
 from crystalmesh_client.stability import StabilityClient
 from crystalmesh_client.stability_async import AsyncStabilityClient
 
@@ -40,6 +42,11 @@ class Mesh(_Mesh):
         return RelaxationClient(self._connection)
 
     @cached_property
+    def retrieval(self) -> RetrievalClient:
+        """Known materials: searches, matches, embeddings, catalogs."""
+        return RetrievalClient(self._connection)
+
+    @cached_property
     def stability(self) -> StabilityClient:
         """Whether crystals would last: hulls, equations of state, elasticity, phonons."""
         return StabilityClient(self._connection)
@@ -47,7 +54,7 @@ class Mesh(_Mesh):
     def close(self) -> None:
         """Close all connections; running calls are cancelled."""
         for client in list(vars(self).values()):
-            if isinstance(client, RelaxationClient | StabilityClient):
+            if isinstance(client, RelaxationClient | RetrievalClient | StabilityClient):
                 client.close()
 
     def __enter__(self) -> Self:
@@ -68,6 +75,11 @@ class AsyncMesh(_Mesh):
         return AsyncRelaxationClient(self._connection)
 
     @cached_property
+    def retrieval(self) -> AsyncRetrievalClient:
+        """Known materials: searches, matches, embeddings, catalogs."""
+        return AsyncRetrievalClient(self._connection)
+
+    @cached_property
     def stability(self) -> AsyncStabilityClient:
         """Whether crystals would last: hulls, equations of state, elasticity, phonons."""
         return AsyncStabilityClient(self._connection)
@@ -75,7 +87,7 @@ class AsyncMesh(_Mesh):
     async def close(self) -> None:
         """Close all connections; running calls are cancelled."""
         for client in list(vars(self).values()):
-            if isinstance(client, AsyncRelaxationClient | AsyncStabilityClient):
+            if isinstance(client, AsyncRelaxationClient | AsyncRetrievalClient | AsyncStabilityClient):
                 await client.close()
 
     async def __aenter__(self) -> Self:

@@ -43,12 +43,12 @@ def about_crystals(
 
 
 def outcome_reader(
-    field: str, read: Callable[[Any, Item], Result]
+    field: str, read: Callable[[Any, Item], Result], *, id_field: str = "crystal_id"
 ) -> Callable[[Any, Unanswered[Item]], Result | Failed]:
     """Reads responses whose oneof `outcome` holds `field` or an error."""
 
     def read_outcome(response: Any, unanswered: Unanswered[Item]) -> Result | Failed:
-        item = unanswered.answered(response.crystal_id)
+        item = unanswered.answered(getattr(response, id_field))
         if response.WhichOneof("outcome") == field:
             return read(getattr(response, field), item)
         return Failed(item.id, from_status(response.error))

@@ -7,16 +7,21 @@ from importlib.metadata import entry_points
 import typer
 
 from crystalmesh_client.cli import (
+    catalogs,
     elastic,
+    embed,
     eos,
     evaluate,
     hull,
+    match,
+    materials,
     md,
     mesh,
     models,
     phonons,
     references,
     relax,
+    search,
 )
 
 app = typer.Typer(
@@ -37,11 +42,22 @@ app.command(rich_help_panel="Use a mesh")(hull.hull)
 app.command(rich_help_panel="Use a mesh")(eos.eos)
 app.command(rich_help_panel="Use a mesh")(elastic.elastic)
 app.command(rich_help_panel="Use a mesh")(phonons.phonons)
+app.command(rich_help_panel="Use a mesh")(search.search)
+app.command(rich_help_panel="Use a mesh")(match.match)
+app.command(rich_help_panel="Use a mesh")(embed.embed)
+app.command(rich_help_panel="Use a mesh")(materials.materials)
+app.command(rich_help_panel="Use a mesh")(catalogs.catalogs)
 app.command(rich_help_panel="Use a mesh")(references.references)
 app.command(rich_help_panel="Use a mesh")(models.models)
 # Services that are installed here bring commands of their own.
 for _command in entry_points(group="crystalmesh.commands"):
     app.add_typer(_command.load(), name=_command.name, rich_help_panel="Work with files")
+_train = typer.Typer(name="train", help="Train the models that services serve.", no_args_is_help=True)
+_train.callback()(lambda: None)  # so that a single command keeps its name
+for _training in entry_points(group="crystalmesh.train"):
+    _train.command(_training.name)(_training.load())
+if _train.registered_commands:
+    app.add_typer(_train, rich_help_panel="Work with files")
 
 
 @app.callback(invoke_without_command=True)

@@ -90,11 +90,13 @@ def hull(  # noqa: PLR0917 -- typer makes options of them
                 None if folder is None else folder.write_relaxed,
             )
         finally:
-            if report.results and not as_json:
-                _name_reference(report.results[0].reference)
-            if report.results and plot is not None:
-                diagram = mesh.stability.phase_diagram(drawn, reference=reference)
-                draw(plot, lambda: _picture(diagram, report.results))
+            try:
+                if report.results and not as_json:
+                    _name_reference(report.results[0].reference)
+            finally:  # also when nobody reads the table to its end
+                if report.results and plot is not None:
+                    diagram = mesh.stability.phase_diagram(drawn, reference=reference)
+                    draw(plot, lambda: _picture(diagram, report.results))
 
 
 def _show_system(
@@ -107,18 +109,20 @@ def _show_system(
     diagram = mesh.stability.phase_diagram(
         system, reference=reference, max_energy_above_hull_ev_per_atom=within
     )
-    if as_json:
-        for entry in diagram.entries:
-            typer.echo(json.dumps({**vars(entry), "reference": _fields_of(diagram.reference)}))
-    else:
-        table = plain_table("entry", "formula", "above hull meV/atom", "formation eV/atom")
-        for entry in diagram.entries:
-            above, formation = entry.energy_above_hull_ev_per_atom, entry.formation_energy_ev_per_atom
-            table.add_row(entry.entry_id, entry.formula, f"{1000 * above:.1f}", f"{formation:.4f}")
-        standard_output().print(table, markup=False, highlight=False)
-        _name_reference(diagram.reference)
-    if plot is not None:
-        draw(plot, lambda: _picture(diagram, ()))
+    try:
+        if as_json:
+            for entry in diagram.entries:
+                typer.echo(json.dumps({**vars(entry), "reference": _fields_of(diagram.reference)}))
+        else:
+            table = plain_table("entry", "formula", "above hull meV/atom", "formation eV/atom")
+            for entry in diagram.entries:
+                above, formation = entry.energy_above_hull_ev_per_atom, entry.formation_energy_ev_per_atom
+                table.add_row(entry.entry_id, entry.formula, f"{1000 * above:.1f}", f"{formation:.4f}")
+            standard_output().print(table, markup=False, highlight=False)
+            _name_reference(diagram.reference)
+    finally:  # also when nobody reads the table to its end
+        if plot is not None:
+            draw(plot, lambda: _picture(diagram, ()))
 
 
 def _name_reference(reference: Reference) -> None:

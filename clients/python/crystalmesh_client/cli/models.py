@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import typer
 
 from crystalmesh_client.cli.reports import AddressOption, JsonOption
+
+if TYPE_CHECKING:
+    from crystalmesh_client.mesh import Mesh
+    from crystalmesh_client.models import Model
+    from crystalmesh_client.relaxation import RelaxationClient
+    from crystalmesh_client.retrieval import RetrievalClient
+
+_SERVICES = ("relaxation", "retrieval")
 
 
 def models(address: AddressOption = None, as_json: JsonOption = False) -> None:  # noqa: FBT002
@@ -17,14 +27,37 @@ def models(address: AddressOption = None, as_json: JsonOption = False) -> None: 
     from crystalmesh_client.mesh import Mesh  # noqa: PLC0415
 
     with Mesh(address) as mesh:
-        known = mesh.relaxation.models()
+        known = list(served(mesh))
     if as_json:
-        for model in known:
-            typer.echo(json.dumps(asdict(model)))
+        for service, model in known:
+            typer.echo(json.dumps({**asdict(model), "service": service}))
         return
-    table = plain_table("model", "version", "ready", "device", "elements", "license")
-    for model in known:
+    table = plain_table("model", "version", "ready", "device", "elements", "license", "service")
+    for service, model in known:
         ready = "yes" if model.ready else "no"
         elements = str(len(model.atomic_numbers)) if model.atomic_numbers else ""
-        table.add_row(model.name, model.version, ready, model.device, elements, model.license)
+        table.add_row(model.name, model.version, ready, model.device, elements, model.license, service)
     standard_output().print(table)
+
+
+def served(mesh: Mesh) -> Iterator[tuple[str, Model]]:
+    """The models of each service that the mesh has; raises what is wrong when it has none of them."""
+    from crystalmesh_common.runtime.errors import (  # noqa: PLC0415
+        CrystalMeshError,
+        UnimplementedError,
+        UnreachableError,
+    )
+
+    missing: list[CrystalMeshError] = []
+    for service in _SERVICES:
+        try:
+            client: RelaxationClient | RetrievalClient = getattr(mesh, service)
+        except UnreachableError as error:  # it is not among those that run
+            missing.append(error)
+            continue
+        try:
+            yield from ((service, model) for model in client.models())
+        except UnimplementedError as error:  # the server at this address hosts others
+            missing.append(error)
+    if len(missing) == len(_SERVICES):
+        raise missing[0]

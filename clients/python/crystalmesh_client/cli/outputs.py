@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol
 
@@ -59,7 +60,9 @@ class OutputFolder:
         """The crystal as a CIF file named after its id."""
         from crystalmesh_common.crystal.text import crystal_to_cif  # noqa: PLC0415
 
-        self._file(crystal.id, ".cif").write_text(crystal_to_cif(crystal))
+        path = self.file(crystal.id, ".cif")
+        with one_line_for_files(path):
+            path.write_text(crystal_to_cif(crystal))
 
     def write_relaxed(self, result: HullDistance) -> None:
         """The crystal that was scored, as a CIF file, where it was relaxed for that."""
@@ -72,28 +75,37 @@ class OutputFolder:
 
         last = trajectory.frames[-1]
         frames = [frame.to_ase() for frame in trajectory if frame.step % every == 0 or frame is last]
-        ase.io.write(self._file(trajectory.id, ".extxyz"), frames, format="extxyz")
+        ase.io.write(self.file(trajectory.id, ".extxyz"), frames, format="extxyz")
 
     def append_frame(self, frame: DynamicsFrame) -> None:
         """The frame at the end of an extended XYZ file named after its crystal; step 0 begins a new one."""
         import ase.io  # noqa: PLC0415
 
-        file = self._file(frame.id, ".extxyz")
+        file = self.file(frame.id, ".extxyz")
         ase.io.write(file, frame.to_ase(), format="extxyz", append=frame.step > 0)
 
-    def _file(self, crystal_id: str, suffix: str) -> Path:
+    def file(self, crystal_id: str, suffix: str) -> Path:
+        """Where a file about the crystal of this id is."""
         # An id may be a path ("frames.xyz#3"); its file is not to land elsewhere.
         name = crystal_id.replace("/", "_").lstrip(".") or "crystal"
         return self._path / f"{name}{suffix}"
+
+
+@contextmanager
+def one_line_for_files(path: Path) -> Iterator[None]:
+    """A file that cannot be written is a line on standard error and exit code 2."""
+    try:
+        yield
+    except OSError as error:
+        usage_error(f"{path} cannot be written: {error.strerror}")
 
 
 def draw(path: Path, picture: Callable[[], Figure]) -> None:
     """Write a picture; what cannot be drawn or written is a line on standard error and exit code 2."""
     from crystalmesh_client.plots import save  # noqa: PLC0415 -- matplotlib is slow to import
 
-    try:
-        save(picture(), path)
-    except ValueError as error:
-        usage_error(str(error))
-    except OSError as error:
-        usage_error(f"{path} cannot be written: {error.strerror}")
+    with one_line_for_files(path):
+        try:
+            save(picture(), path)
+        except ValueError as error:
+            usage_error(str(error))

@@ -14,6 +14,8 @@ from crystalmesh_client.cli import exits
 from crystalmesh_common.runtime.errors import CrystalError, CrystalMeshError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from crystalmesh_client.batches import Named
     from crystalmesh_client.results import Failed
     from crystalmesh_common.crystal.structure import Crystal
@@ -131,6 +133,15 @@ class Report(Generic[Result]):
         if self._bar is not None:
             self._bar.reached(crystal_id, step)
 
+    def table(self) -> Table | str:
+        """The results for people: a row each."""
+        from crystalmesh_client.cli.tables import plain_table  # noqa: PLC0415
+
+        table = plain_table(*self.columns.names)
+        for result in self.results:
+            table.add_row(*self.columns.cells(result))
+        return table
+
     def _failure_code(self) -> int:
         codes = {exits.exit_code(failed.error) for failed in self.failures}
         return exits.BUSY if codes == {exits.BUSY} else exits.BAD_INPUT
@@ -146,14 +157,11 @@ class Report(Generic[Result]):
 
     def _print_table(self) -> None:
         """A table of the results, and a line per problem, which no column of a terminal could hold."""
-        from crystalmesh_client.cli.tables import plain_table, standard_output  # noqa: PLC0415
+        from crystalmesh_client.cli.tables import standard_output  # noqa: PLC0415
 
         console = standard_output()
         if self.results:
-            table = plain_table(*self.columns.names)
-            for result in self.results:
-                table.add_row(*self.columns.cells(result))
-            console.print(table, markup=False, highlight=False)
+            console.print(self.table(), markup=False, highlight=False)
         for failed in self.failures:
             reason = f"{failed.error.reason}: " if failed.error.reason else ""
             line = f"{failed.id}: {reason}{failed.error}"
