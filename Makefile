@@ -47,6 +47,8 @@ reference: setup ## Relax the entries of the default hull that the shipped table
 	 $(addprefix $(DATA)/mp20/,train.parquet val.parquet test.parquet)
 	@$(PYTHON) -m crystalmesh_relaxation.reference.entries build/reference/entries.jsonl \
 	 $(DATA)/mp20_hull.parquet $(REFERENCE)
+starter: setup ## Build the starter catalog: make, relax and label its crystals (goes on where it stopped)
+	@$(PYTHON) -m crystalmesh_retrieval.starter
 clean: ## Remove the environment, caches and results
 	@rm -rf .venv .tools node_modules benchmarks/results .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -prune -exec rm -rf {} +
@@ -65,4 +67,4 @@ help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@ / {printf "\n%s\n", substr($$0, 5)} \
 	 /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: run up setup test lint type format proto docs bench reference clean help
+.PHONY: run up setup test lint type format proto docs bench reference starter clean help

@@ -85,7 +85,9 @@ async def eventually(condition: Callable[[], bool], what: str, *, seconds: float
 class ServiceProcess:
     """`python -m crystalmesh_<service>`, with its log and endpoint file in a folder of its own."""
 
-    def __init__(self, folder: Path, *arguments: str, service: str = "relaxation", **variables: str) -> None:
+    def __init__(
+        self, folder: Path, *arguments: str, service: str = "relaxation", module: str = "", **variables: str
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._endpoint_file = folder / "endpoint.json"
         self._endpoint_file.unlink(missing_ok=True)
@@ -94,7 +96,7 @@ class ServiceProcess:
         command = [
             sys.executable,
             "-m",
-            f"crystalmesh_{service}",
+            module or f"crystalmesh_{service}",
             "--endpoint-file",
             str(self._endpoint_file),
         ]

@@ -17,7 +17,8 @@ import pytest
 from crystalmesh.crystal.v1.crystal_pb2 import CrystalInput
 from crystalmesh.relaxation.v1 import evaluation_pb2, relaxation_service_pb2_grpc
 from crystalmesh.retrieval.v1 import retrieval_service_pb2_grpc
-from crystalmesh.retrieval.v1.embedding_pb2 import EmbedRequest
+from crystalmesh.retrieval.v1.ingestion_pb2 import AddMaterialsRequest, MaterialInput
+from crystalmesh.retrieval.v1.match_pb2 import FindMatchesRequest
 from crystalmesh.retrieval.v1.material_pb2 import GetMaterialRequest
 from crystalmesh.stability.v1 import stability_service_pb2_grpc
 from crystalmesh.stability.v1.hull_pb2 import PhaseInput, ScoreStabilityRequest
@@ -29,8 +30,8 @@ from crystalmesh_common.runtime.errors import (
     DisorderedCrystalError,
     EmptyBatchError,
     ModelNotFoundError,
-    NotImplementedYetError,
     OverlappingAtomsError,
+    ResourceNotFoundError,
 )
 from crystalmesh_common.runtime.statuses import from_rpc_failure
 
@@ -171,21 +172,26 @@ def test_a_hull_distance_comes_with_its_reference(mesh: RunningMesh) -> None:
     assert (distance.reference.name, distance.formula) == ("mp20-chgnet-0.3.0", "NaCl")
 
 
-def test_what_comes_later_says_so(mesh: RunningMesh) -> None:
-    """A method of the API without an implementation answers UNIMPLEMENTED, with the reason."""
-    failures: list[grpc.RpcError] = []
+def test_materials_are_added_and_found_again(mesh: RunningMesh) -> None:
+    """A stream of materials is acknowledged, and crystals are looked up among them; errors are typed."""
+    route = (("application", "retrieval"),)
+    salt = CrystalInput(crystal=crystal_to_proto(NACL))
+    materials = [MaterialInput(id=f"salt-{n}", crystal=salt) for n in range(3)]
+    stream = [
+        AddMaterialsRequest(catalog="ours", create_catalog=True, materials=materials[:1]),
+        AddMaterialsRequest(materials=[*materials[1:], MaterialInput(id="bad")]),
+    ]
     with grpc.insecure_channel(mesh.address("retrieval")) as channel:
-        retrieval = retrieval_service_pb2_grpc.RetrievalServiceStub(channel)
-        responses = retrieval.Embed(EmbedRequest(), metadata=(("application", "retrieval"),), timeout=60)
+        stub = retrieval_service_pb2_grpc.RetrievalServiceStub(channel)
+        added = stub.AddMaterials(iter(stream), metadata=route, timeout=60)
+        request = FindMatchesRequest(crystals=[salt], catalog="ours")
+        (found,) = stub.FindMatches(request, metadata=route, timeout=60)
         with pytest.raises(grpc.RpcError) as raised:
-            next(iter(responses))
-        failures.append(raised.value)
-        with pytest.raises(grpc.RpcError) as raised:
-            retrieval.GetMaterial(GetMaterialRequest(), metadata=(("application", "retrieval"),), timeout=60)
-        failures.append(raised.value)
-    for failure in failures:
-        assert failure.code() is grpc.StatusCode.UNIMPLEMENTED
-        assert isinstance(from_rpc_failure(failure), NotImplementedYetError)
+            stub.GetMaterial(GetMaterialRequest(catalog="ours", material_id="x"), metadata=route, timeout=60)
+    assert (added.received_count, added.added_count) == (4, 3)
+    assert [rejection.index for rejection in added.rejections] == [3]
+    assert sorted(match.material_id for match in found.matches.matches) == ["salt-0", "salt-1", "salt-2"]
+    assert isinstance(from_rpc_failure(raised.value), ResourceNotFoundError)
 
 
 def test_the_command_line_finds_the_mesh(mesh: RunningMesh) -> None:

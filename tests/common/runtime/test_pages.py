@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from crystalmesh_common.runtime.errors import InvalidFieldError, InvalidPageTokenError
-from crystalmesh_common.runtime.pages import page_of
+from crystalmesh_common.runtime.pages import key_before, page_of, token_after
 
 
 def test_pages_lead_through_the_whole_listing() -> None:
@@ -33,3 +33,13 @@ def test_what_is_no_token_of_this_listing_is_refused(token: str) -> None:
     _, other = page_of(range(5), "others", 2, "")
     with pytest.raises(InvalidPageTokenError):
         page_of(range(5), "things", 2, other)
+
+
+def test_a_page_can_begin_after_a_key() -> None:
+    """The token of a key gives it back to its own listing only, colons and all; torn it is refused."""
+    token = token_after("things", "a:b é")
+    assert key_before(token, "things") == "a:b é"
+    assert key_before("", "things") == ""
+    for wrong in (token[:-4], token[4:], token_after("others", "a"), token_after("things", "")):
+        with pytest.raises(InvalidPageTokenError):
+            key_before(wrong, "things")

@@ -53,6 +53,61 @@ def dedupe(crystals: Iterable[Crystal]) -> list[list[int]]:
     return list(groups.values())
 
 
+@dataclass(frozen=True)
+class MatchTolerance:
+    """How far two structures may differ and still be the same; the defaults are StructureMatcher's."""
+
+    length_fraction: float = 0.2  # relative difference of lattice lengths
+    site_fraction: float = 0.3  # distance of sites, of the mean free length per atom
+    angle_degrees: float = 5.0  # difference of lattice angles
+
+
+class ComparableCrystal:
+    """A crystal that is reduced once, when first compared, and then compared many times.
+
+    Raises as `StructureIndex` for what would take minutes.
+    """
+
+    def __init__(self, crystal: Crystal) -> None:
+        self._entry = _Entry(-1, _comparable(crystal))
+
+    @property
+    def reduced(self) -> Structure:
+        """The Niggli-reduced primitive structure, whatever the tolerance."""
+        return self._entry.reduced
+
+
+class PairMatcher:
+    """Says of pairs how far apart they are, if they are the same within a tolerance.
+
+    Answers are those of StructureMatcher: `fit` decides, `get_rms_dist` measures. Not for several threads
+    at once.
+    """
+
+    def __init__(self, tolerance: MatchTolerance | None = None) -> None:
+        from pymatgen.core.structure_matcher import StructureMatcher  # noqa: PLC0415 -- half a second
+
+        within = tolerance or MatchTolerance()
+        self._tolerance = within
+        self._matcher = StructureMatcher(
+            ltol=within.length_fraction,
+            stol=within.site_fraction,
+            angle_tol=within.angle_degrees,
+            primitive_cell=False,  # crystals come reduced; it would look for their primitive cells again
+        )
+
+    def rms_distance(self, known: ComparableCrystal, crystal: ComparableCrystal) -> float | None:
+        """Root mean square distance of matched sites, of the mean free length per atom; None: not same."""
+        first, second = known.reduced, crystal.reduced
+        if len(first) != len(second):
+            return None
+        if not self._matcher.fit(first, second, skip_structure_reduction=True):
+            return None
+        distance = self._matcher.get_rms_dist(first, second)  # type: ignore[no-untyped-call]
+        # Rounding may hide at its edge what `fit` has just seen.
+        return self._tolerance.site_fraction if distance is None else float(distance[0])
+
+
 class StructureIndex:
     """Distinct crystals, and which of them a given crystal is.
 

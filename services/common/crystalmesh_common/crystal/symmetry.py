@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 from moyopy import Cell, MoyoDataset, SpaceGroupType, minkowski_reduce
@@ -16,6 +16,8 @@ from moyopy import Cell, MoyoDataset, SpaceGroupType, minkowski_reduce
 from crystalmesh_common.crystal.structure import Crystal
 from crystalmesh_common.runtime.errors import InvalidCrystalError
 
+SPACE_GROUPS = 230
+"""How many there are; their numbers start at 1."""
 DEFAULT_SYMPREC_ANGSTROM = 0.01
 
 # It warns about operations of supercells that the input cell cannot show; nobody here asks for those.
@@ -60,6 +62,11 @@ def symmetry_of(crystal: Crystal, *, symprec: float = DEFAULT_SYMPREC_ANGSTROM) 
 def space_group_number(crystal: Crystal, *, symprec: float = DEFAULT_SYMPREC_ANGSTROM) -> int:
     """The international number alone; else as `symmetry_of`."""
     return int(_dataset(crystal, symprec).number)
+
+
+def space_group_number_of_symbol(symbol: str) -> int | None:
+    """The number of a short international symbol in the standard setting ("Fd-3m"); None for others."""
+    return _numbers_by_symbol().get(symbol.replace(" ", ""))
 
 
 def primitive_cell(crystal: Crystal, *, symprec: float = DEFAULT_SYMPREC_ANGSTROM) -> Crystal:
@@ -115,7 +122,7 @@ class _SpaceGroup:
     point_group: str
 
 
-@lru_cache(maxsize=230)
+@lru_cache(maxsize=SPACE_GROUPS)
 def _space_group(number: int) -> _SpaceGroup:
     group = SpaceGroupType(number)
     return _SpaceGroup(
@@ -123,3 +130,8 @@ def _space_group(number: int) -> _SpaceGroup:
         crystal_system=str(group.crystal_system).lower(),
         point_group=str(group.geometric_crystal_class),
     )
+
+
+@cache
+def _numbers_by_symbol() -> dict[str, int]:
+    return {_space_group(number).symbol: number for number in range(1, SPACE_GROUPS + 1)}

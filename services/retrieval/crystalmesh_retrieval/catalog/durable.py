@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from crystalmesh_common.runtime.errors import StorageFullError
 
@@ -21,11 +22,18 @@ def write_file(path: Path, content: bytes) -> None:
     On return it survives a crash of the machine. Raises StorageFullError where the disk or a quota is
     full, and then the old file is as it was.
     """
+    with writing(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """Write a file piece by piece; at the end it is put in place as by `write_file`, or not at all."""
     scratch = path.with_name(path.name + PARTIAL_SUFFIX)
     with _told_when_full(path):
         try:
             with scratch.open("wb") as file:
-                file.write(content)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             scratch.replace(path)

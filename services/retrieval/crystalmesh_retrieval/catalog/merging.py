@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from crystalmesh_retrieval.catalog.manifest import SegmentEntry
+from typing import Protocol
 
 SEGMENT_ROWS = 65_536
 """No segment grows beyond it by merging."""
 
 
-def mergeable(segments: Sequence[SegmentEntry]) -> int:
+class Rows(Protocol):
+    """A file of rows."""
+
+    @property
+    def live_rows(self) -> int:
+        """Rows to write when it is merged."""
+        ...
+
+
+def mergeable(segments: Sequence[Rows]) -> int:
     """How many of the last segments to make one: 0, or at least 2.
 
     Each is merged once the ones behind it are as large together, so a row is rewritten about as often as

@@ -95,7 +95,8 @@ class Segment:
     @cached_property
     def content_hashes(self) -> NDArray[np.void]:
         """The content hash of each row, (rows,), 32 bytes each."""
-        return np.frombuffer(b"".join(self._read("content_sha256").to_pylist()), dtype="V32")
+        column = self._read("content_sha256")
+        return np.frombuffer(column.buffers()[1], dtype="V32")[column.offset : column.offset + len(column)]
 
     def rows_of(self, keys: NDArray[np.uint64]) -> Rows:
         """The last row that has each key, -1 where none has. Two ids may share a key."""

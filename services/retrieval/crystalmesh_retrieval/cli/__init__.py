@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from crystalmesh_retrieval.cli import adding, exporting, looking, removing
+from crystalmesh_retrieval.cli import adding, exporting, indexing, looking, removing
 
 catalog = typer.Typer(
     name="catalog", help="Catalogs of known materials: fill, look at, export.", no_args_is_help=True
@@ -12,6 +12,7 @@ catalog = typer.Typer(
 catalog.command()(adding.add)
 catalog.command("list")(looking.list_catalogs)
 catalog.command()(looking.show)
+catalog.command()(indexing.index)
 catalog.command()(removing.remove)
 catalog.command()(exporting.export)
 catalog.command()(removing.repair)

@@ -59,6 +59,7 @@ def add(
 ) -> None:
     """Import materials. What is there already changes nothing; an import that was stopped goes on."""
     from crystalmesh_retrieval.catalog.material import ValueSource  # noqa: PLC0415 -- Arrow is slow to import
+    from crystalmesh_retrieval.catalog.places import CatalogPlaces  # noqa: PLC0415
     from crystalmesh_retrieval.cli.progress import RowProgress  # noqa: PLC0415
     from crystalmesh_retrieval.importing import run_import  # noqa: PLC0415
     from crystalmesh_retrieval.sources.choice import Wishes, source_named  # noqa: PLC0415
@@ -75,6 +76,9 @@ def add(
             source: source_named(source, wishes, downloads=catalogs.root.parent / "downloads", web=Web())
             for source in sources
         }
+        places = CatalogPlaces.of(folder)
+        if name in places.names():
+            places.make_own(name)  # one that came with the package is copied before it changes
         catalogs.create(name, description)
         with catalogs.writer(name) as writer:
             if description:

@@ -56,11 +56,13 @@ def show(
 ) -> None:
     """A catalog, or one material of it. Checks every file against its checksum."""
     from crystalmesh_common.runtime.errors import ResourceNotFoundError  # noqa: PLC0415
+    from crystalmesh_retrieval.catalog_index.facts import index_facts  # noqa: PLC0415
     from crystalmesh_retrieval.cli.details import catalog_fields, material_fields, outline  # noqa: PLC0415
 
+    catalogs = catalogs_in(folder)
     with one_line_for_disks():
-        snapshot = catalogs_in(folder).open(name)
-    fields = catalog_fields(snapshot)
+        snapshot = catalogs.open(name)
+        fields = catalog_fields(snapshot) | {"indexes": dict(index_facts(catalogs.folder(name)))}
     if material_id:
         material = snapshot.get(material_id)
         if material is None:

@@ -24,6 +24,11 @@ class RowProgress:
         self._done = rows
         self._bar.update(self._task, completed=rows, total=total)
 
+    def doing(self, what: str, rows: int, total: int) -> None:
+        """Say what is done now, and how much of it."""
+        self._bar.update(self._task, description=what)
+        self.reached(rows, total)
+
     def advance(self, rows: int, total: int | None) -> None:
         self.reached(self._done + rows, total)
 

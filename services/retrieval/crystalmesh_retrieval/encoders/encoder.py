@@ -30,7 +30,7 @@ class EncoderInfo:
     version: str  # follows from its weights and tokenizers, 12 hexadecimal digits
     dimensions: int
     max_tokens: int  # of a text; what is beyond is cut off
-    describer: str  # that wrote the texts it was trained on, for example "fast"
+    describer: str  # that wrote the texts it was trained on, for example "crystalmesh"
     description: str = ""
 
 

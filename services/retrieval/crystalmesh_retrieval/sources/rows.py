@@ -25,7 +25,7 @@ from crystalmesh_retrieval.catalog.material import (
 from crystalmesh_retrieval.sources.source import Provenance
 
 # As CDVAE and MatterGen name them in MP-20, and the data sets of docs/data.md.
-_OTHER_NAMES: Mapping[Property, tuple[str, ...]] = {
+OTHER_NAMES: Mapping[Property, tuple[str, ...]] = {
     Property.FORMATION_ENERGY: ("formation_energy_per_atom",),
     Property.BAND_GAP: ("band_gap", "dft_band_gap"),
     Property.ENERGY_ABOVE_HULL: ("energy_above_hull", "e_above_hull"),
@@ -83,7 +83,7 @@ def _list(row: Mapping[str, Any], name: str) -> list[Any]:
 
 
 def _value(row: Mapping[str, Any], name: Property, provenance: Provenance) -> PropertyValue | None:
-    numbers = (_number(row.get(key)) for key in (name, *_OTHER_NAMES.get(name, ())))
+    numbers = (_number(row.get(key)) for key in (name, *OTHER_NAMES.get(name, ())))
     value = next((number for number in numbers if number is not None), None)
     if value is None:
         return None

@@ -1,0 +1,1 @@
+"""Which materials of a catalog a crystal is."""

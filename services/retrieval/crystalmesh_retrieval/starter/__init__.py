@@ -1,0 +1,1 @@
+"""The starter catalog: prototypes decorated by ionic substitution, relaxed and labelled by the mesh."""

@@ -1,0 +1,257 @@
+"""Compounds that everybody tries first, and the structures of the elements.
+
+Each is written over the prototype whose type it has, its elements in its order. They are candidates
+whatever the probabilities say, and substitutions start from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+
+def _table(text: str) -> Mapping[str, Sequence[str]]:
+    """Lines of a key, a colon and words, which may go on in lines that are set in."""
+    lines = text.replace("\n    ", " ").strip().splitlines()
+    return {key: words.split() for key, _, words in (line.partition(": ") for line in lines)}
+
+
+COMPOUNDS = _table("""
+NaCl 225: LiF LiCl LiBr LiI LiH NaF NaCl NaBr NaI NaH KF KCl KBr KI KH RbCl RbI AgCl AgBr MgO MgS CaO CaS
+    SrO BaO TiO VO MnO FeO CoO NiO CdO EuO MnS PbS PbSe PbTe SnTe GeTe ScN TiN VN CrN ZrN NbN HfN LaN GdN
+    TiC VC ZrC NbC HfC TaC ThC UC UN YSb LaAs ErAs LaS CeSb YbTe TmSe
+CsCl 221: CsCl CsBr CsI TlCl TlBr AlNi TiFe TiNi ZnCu MgAg AlCo AlFe YAg YCu DyCu LaCd MgSr MgLa ScRh TiOs
+ZnS 216: ZnS ZnSe ZnTe CdS CdSe CdTe HgSe HgTe GaAs GaP GaSb InAs InP InSb AlAs AlP AlSb BN BP BAs SiC CuCl
+    CuBr CuI GaN AlN BeS BeTe MnTe
+ZnS 186: ZnO ZnS CdS CdSe AlN GaN InN BeO SiC CuCl AgI MgTe
+NiAs 194: NiAs FeS CoS NiS NiTe MnTe MnAs MnSb MnBi CrTe VSe FeSe PtSb TiSe
+PbO 129: PbO SnO SeFe SFe TeFe
+FeSi 198: FeSi MnSi CoSi CrGe RhSi FeGe
+WC 187: WC MoC WN TaN
+CrB 63: CrB NiB NbB TaB CaSi YNi ZrPt VB
+FeB 62: FeB CoB MnB TiB GdNi
+MnP 62: MnP FeP CoP CrP FeAs CoAs MnAs CrAs RuP NiGe
+GeS 62: GeS GeSe SnS SnSe
+TlF 69: TlF
+CuO 15: CuO AgO
+PtS 131: PtS PdO PtO CuO
+HgS 154: HgS HgO
+NaTl 227: NaTl LiAl LiZn LiCd LiIn LiGa
+TaAs 109: NbP TaP NbAs TaAs
+BN 194: BN
+GaSe 194: GaSe GaS InSe
+CuAu 123: CuAu TiAl FePt CoPt MnNi FePd FeNi
+CuPt 166: CuPt
+BMo 141: BMo BW
+CdAu 51: CdAu
+CaF2 225: CaF2 SrF2 BaF2 CdF2 PbF2 MgF2 ZrO2 HfO2 CeO2 ThO2 UO2 PuO2 NpO2 TbO2 PrO2 TiH2 ZrH2 YH2 LaH2 CoSi2
+    NiSi2 AuAl2 PtAl2 OLi2 ONa2 OK2 SLi2 SNa2 SeLi2 TeLi2 SiMg2 GeMg2 SnMg2 PbMg2 CBe2
+TiO2 136: TiO2 SnO2 RuO2 IrO2 VO2 MnO2 CrO2 PbO2 GeO2 SiO2 MoO2 WO2 NbO2 OsO2 RhO2 MgF2 MnF2 FeF2 CoF2 NiF2
+    ZnF2 MgH2
+TiO2 141: TiO2 SnO2
+TiO2 61: TiO2
+ZrO2 14: ZrO2 HfO2 VO2
+SiO2 152: SiO2 GeO2
+SiO2 180: SiO2
+SiO2 227: SiO2
+SiO2 92: SiO2 BeF2
+Cu2O 224: Cu2O Ag2O
+CO2 205: CO2 CS2 CN2
+FeS2 205: FeS2 FeSe2 CoS2 NiS2 MnS2 RuS2 PtP2 PtAs2 PdS2 MgO2
+FeS2 58: FeS2 FeSe2 FeSb2 FeAs2 CoSe2 RuP2 OsP2 NiSb2
+CaCl2 58: CaCl2 CaBr2 SiO2 PtO2
+PbCl2 62: PbCl2 PbBr2 BaCl2 BaBr2 BaI2 CaH2 BaH2 SrH2 SmCl2 EuCl2 ThS2 US2
+CdI2 164: CdI2 MgI2 CaI2 TiS2 TiSe2 TiTe2 ZrS2 HfS2 ZrSe2 SnS2 SnSe2 PtS2 PtSe2 PtTe2 NiTe2 CoTe2 VSe2 VS2
+    TaS2 MgBr2 FeBr2 MnBr2 NiO2 CoO2 PbI2 YbI2
+CdCl2 166: CdCl2 MgCl2 MnCl2 FeCl2 CoCl2 NiCl2 ZnCl2 ZnBr2 NiI2 TaS2
+MoS2 194: MoS2 MoSe2 MoTe2 WS2 WSe2 WTe2 NbS2 NbSe2 TaS2 TaSe2
+HgI2 137: HgI2 ZnCl2 ZnI2
+HgBr2 36: HgBr2
+HgCl2 62: HgCl2
+SiS2 72: SiS2 SiSe2 BeCl2
+AlB2 191: AlB2 MgB2 TiB2 ZrB2 HfB2 VB2 NbB2 TaB2 CrB2 ScB2 YB2 BeB2 CaGa2 BaGa2 ThNi2
+Si2Mo 139: Si2Mo Si2W Ge2Mo
+CrSi2 180: CrSi2 VSi2 NbSi2 TaSi2
+TiSi2 70: TiSi2 ZrGe2
+ZrSi2 63: ZrSi2 HfSi2
+ReSi2 71: Si2Re
+MgCu2 227: MgCu2 CaAl2 LaAl2 YAl2 YFe2 GdFe2 DyFe2 TbFe2 CeRu2 LaRu2 ZrCo2 ZrV2 LaNi2 CeCo2 KBi2 NaAu2 ScAl2
+MgZn2 194: MgZn2 ZrMn2 TiMn2 TiCr2 TiFe2 CaMg2 CaLi2 KNa2 ScRe2
+Al2Cu 140: Al2Cu Fe2B Co2B Ni2B Sn2Fe Mn2B Ta2B W2B
+Co2Si 62: Co2Si Ni2Si Ca2Si Ru2Si Pd2Sn Ca2Ge
+InNi2 194: InNi2 SnMn2 SiTi2
+Fe2P 189: Fe2P Mn2P Ni2P
+CaIn2 194: CaIn2 YbGa2
+ThH2 139: ThH2 ZrH2 TiH2
+V2N 162: V2N Fe2N Ta2C
+Fe2C 58: Fe2C Co2C Mo2C
+Cu2Sb 129: Cu2Sb Mn2Sb Fe2As Mn2As
+BiF3 225: BiLi3 SbCs3 AlFe3 SiFe3 LaMg3 CeH3 LaH3 BiF3 HgLi3
+ReO3 221: ReO3 WO3 AlF3 ScF3 NbF3 TaF3 NCu3 UO3
+AlF3 155: AlF3 FeF3 CrF3 GaF3 VF3 TiF3 CoF3
+BiI3 148: BiI3 AsI3 SbI3 FeCl3 CrBr3 CrI3 CrCl3 VCl3 TiCl3 RhF3 ScCl3 AlF3 FeF3 BiBr3 RuCl3 VI3
+AlCl3 12: AlCl3 YCl3 CrCl3 RhCl3 IrCl3 DyCl3 InCl3 RuCl3 AlBr3
+UCl3 176: UCl3 LaCl3 CeCl3 NdCl3 LaBr3 PrBr3
+Na3As 194: Na3As Na3Bi Na3Sb Na3P K3Bi Li3P Li3As Li3Sb Rb3Sb Na3N
+Li3N 191: Li3N Na3N Li3P
+Cu3Au 221: Cu3Au Ni3Al Fe3Pt Ni3Fe Pt3Co Co3Ti Sn3Ca Sn3La Pb3La In3Y In3Ce Al3Sc Al3Y Al3Zr Mn3Ir Fe3Ge
+    Ga3U Pd3Y Si3U
+TiAl3 139: TiAl3 VAl3 NbAl3 TaAl3
+ZrAl3 139: ZrAl3 HfAl3
+Ni3Sn 194: Ni3Sn Ti3Al Mn3Sn Mn3Ge Co3W Fe3Sn Cd3Mg
+Cr3Si 223: Cr3Si V3Si Nb3Sn V3Ga Nb3Al Nb3Ge Ti3Sb Cr3O Mo3Si V3Ge
+TiCu3 59: TiCu3 TiNi3 NbNi3
+Fe3C 182: Fe3C Fe3N Ni3N
+Fe3C 62: Fe3C Co3C Mn3C Pd3P Ni3B
+BaAl4 139: BaAl4 SrAl4 CaAl4 EuAl4 EuGa4 BaGa4 LaAl4 BaIn4
+CaCu5 191: CaCu5 LaNi5 SmCo5 YCo5 YNi5 CeCo5 GdCo5 ThCo5 SrAg5 PrNi5
+CaB6 221: CaB6 LaB6 SrB6 BaB6 CeB6 SmB6 YB6 EuB6 NdB6 ThB6
+UB12 225: UB12 ZrB12 YB12
+ThMn12 139: ThMn12 YFe12 SmFe12 CaBe12 YMn12
+Ni4Mo 87: Ni4Mo Ni4W
+Be5Au 216: Be5Au Cu5U Ni5Y
+Fe4N 221: Fe4N Mn4N Ni4N
+SnF4 139: SnF4 PbF4 NbF4
+SiF4 217: SiF4 GeF4 CCl4
+Al2O3 167: Al2O3 Fe2O3 Cr2O3 V2O3 Ti2O3 Ga2O3 Rh2O3 Mn2O3 In2O3
+La2O3 164: La2O3 Ce2O3 Nd2O3 Pr2O3 Ac2O3 Sb2Mg3 Bi2Mg3 As2Mg3
+Bi2Te3 166: Bi2Te3 Bi2Se3 Sb2Te3 Sb2Se3 In2Se3 As2Te3 Bi2S3
+Sb2S3 62: Sb2S3 Bi2S3 Sb2Se3
+U3Si2 127: U3Si2 V3B2 Ta3B2
+Al3Ni2 164: Al3Ni2 In3Pd2
+V2O5 59: V2O5
+Th3P4 220: Th3P4 La3S4 Ce3S4 U3As4 Zr3N4 Hf3N4
+Mn3O4 141: Mn3O4
+MgAl2O4 227: MgAl2O4 ZnFe2O4 LiMn2O4 LiTi2O4 CoAl2O4 FeCr2O4 ZnCr2O4 MnCr2O4 ZnGa2O4 FeAl2O4 NiFe2O4 CoFe2O4
+    MgCr2O4 CdIn2S4 ZnCr2Se4 MgIn2S4 FeFe2O4 CoCo2O4 GeMg2O4 CuCr2S4 MgTi2S4 LiNi2O4 SiMg2O4 GeNi2O4
+CaTiO3 221: CaTiO3 SrTiO3 BaTiO3 PbTiO3 BaZrO3 SrZrO3 KNbO3 NaNbO3 KTaO3 BaSnO3 BaHfO3 LaAlO3 LaMnO3 LaFeO3
+    LaCoO3 LaNiO3 LaCrO3 SrRuO3 SrVO3 SrFeO3 SrMnO3 BiFeO3 NaTaO3 CsPbI3 CsPbBr3 CsPbCl3 CsSnI3 CsSnBr3
+    CsGeI3 KMgF3 KMnF3 KZnF3 KNiF3 RbMnF3 CsCaF3 NaMgF3 BaLiF3 BaLiH3 ClOLi3 BrOLi3 MgCNi3 CuNMn3 ZnCMn3
+    PbOCa3 SnCMn3 SbNCa3 YBRh3 AlCTi3 AlCMn3 GaCMn3 BiNCa3 SnOSr3 NiNMn3 LiCaH3 NaMgH3 GdFeO3 PbZrO3
+ZrPbO3 99: TiPbO3 TiBaO3 NbKO3 VPbO3 TiBiO3
+BaTiO3 160: BaTiO3 KNbO3 BiFeO3 CsGeBr3 CsGeI3
+LaAlO3 167: LaAlO3 LaNiO3 LaCoO3 LaMnO3 BiFeO3
+LiNbO3 161: LiNbO3 LiTaO3 BiFeO3 ZnSnO3 CdTiO3 BiCrO3 ScFeO3
+TiFeO3 148: TiFeO3 TiMgO3 TiMnO3 TiCoO3 TiNiO3 GeMgO3 SiMgO3
+BaNiO3 194: BaNiO3 BaTiO3 CsNiCl3 CsPbI3 CsCoCl3 RbNiCl3 BaVS3 CsMgCl3 BaMnO3
+GdFeO3 62: GdFeO3 CaTiO3 LaFeO3 SrZrO3 CsPbBr3 CsSnI3 YAlO3 CaMnO3 NaTaO3 LaMnO3 YMnO3
+CaCO3 167: CaCO3 MgCO3 FeCO3 MnCO3 ZnCO3 CdCO3 NaNO3 LiNO3 CoCO3 ScBO3 InBO3 LuBO3 AlBO3
+KClO3 11: KClO3
+La2CuO4 139: La2CuO4 La2NiO4 Sr2TiO4 Sr2RuO4 K2NiF4 K2MgF4 Sr2IrO4 Ba2SnO4 K2ZnF4 Cs2PbCl4 Nd2CuO4 Ca2MnO4
+    Rb2MnF4 Sr2VO4 Ba2ZrO4 Sr2SnO4 La2CoO4
+CaCuO2 123: CaCuO2 SrCuO2 SrFeO2 BaCuO2
+Ba2YCu3O7 47: Ba2YCu3O7
+NaCrS2 166: NaCrS2 LiCoO2 LiNiO2 LiMnO2 LiFeO2 LiCrO2 LiVO2 NaCoO2 NaNiO2 NaMnO2 NaFeO2 NaCrO2 NaTiO2 LiTiS2
+    LiScO2 NaInO2 LiAlO2 NaTiS2 KCrO2 NaVO2 KInS2 LiRhO2 LiVS2 NaYS2 KYS2 KBiS2 TlBiTe2 TlBiSe2 NaLaS2
+    RbYSe2 KScO2 LiInO2
+AlCuO2 166: AlCuO2 GaCuO2 CrCuO2 FeCuO2 InCuO2 CoPtO2 CoPdO2 YCuO2 ScCuO2 FeAgO2 CrAgO2 AlAgO2
+Li2MnO3 12: Li2MnO3 Li2TiO3 Li2RuO3 Li2SnO3 Na2IrO3 Li2IrO3 Na2SnO3 Li2ZrO3 Na2RuO3
+LiFePO4 62: LiFePO4 LiMnPO4 LiCoPO4 LiNiPO4
+Mg2SiO4 62: Mg2SiO4 Fe2SiO4
+ZrSiO4 141: ZrSiO4 YVO4 YPO4 HfSiO4 ScVO4 BiVO4 CaCrO4 LuPO4 ThSiO4
+CaWO4 88: CaWO4 CaMoO4 SrWO4 BaWO4 PbWO4 PbMoO4 BiVO4 KReO4 LiYF4 SrMoO4 NaIO4 NaAlH4 CsReO4
+BPO4 82: BPO4 BAsO4 AlPO4
+AlPS4 16: AlPS4 AlPO4
+FeCuS2 122: FeCuS2 GaCuS2 GaCuSe2 InCuS2 InCuSe2 AlCuS2 AlCuSe2 GaAgS2 GaAgSe2 InAgS2 InAgSe2 InCuTe2 GeZnP2
+    GeCdP2 SnZnP2 GeZnAs2 SnCdAs2 SiZnP2 SiLiN2 GaCuTe2
+FeCu2SnS4 121: FeCu2SnS4 CdCu2SnS4 CdCu2SnSe4 ZnCu2GeSe4 ZnCu2GeS4 HgCu2SnSe4 MnCu2SnS4
+ZnCu2SnS4 82: ZnCu2SnS4 ZnCu2SnSe4 ZnCu2GeS4 ZnAg2SnS4
+Al2CdS4 82: Al2CdS4 Ga2CdS4 Ga2CdSe4 Al2ZnS4 Ga2ZnSe4 In2HgTe4 In2CdSe4
+VCu3S4 215: VCu3S4 NbCu3S4 TaCu3S4 VCu3Se4 NbCu3Se4 TaCu3Te4
+Cu3AsS4 215: Cu3AsS4 Cu3SbS4 Cu3PS4 Cu3SbSe4
+Cu3AsS4 31: Cu3AsS4 Cu3PS4 Li3PO4 Li3PS4 Li3VO4
+PbClF 129: PbClF BaClF BaBrF LaClO BiClO BiBrO BiIO LaBrO LiAsFe NaAsFe LiPFe YClO SrClF EuClF CaClH BaClH
+    NdClO ThTeO ZrSiS
+BiTeI 156: BiTeI BiTeBr BiTeCl SbTeI
+LiHO 129: LiHO NaHO KHO
+Mg(HO)2 164: MgH2O2 CaH2O2 NiH2O2 CoH2O2 MnH2O2 CdH2O2 FeH2O2
+K2PtCl6 225: K2PtCl6 Cs2PtCl6 Cs2SnI6 Cs2SnBr6 Cs2SnCl6 K2SiF6 K2ReCl6 Cs2TeI6 Cs2PdBr6 Cs2ZrCl6 K2MnF6
+    Cs2TiBr6 Rb2SnCl6 Cs2GeF6 K2OsCl6 Cs2HfCl6 Mg2FeH6 Mg2RuH6 Sr2RuH6 Mg2OsH6 Cs2MoCl6
+K2NaAlF6 225: K2NaAlF6 Cs2AgBiBr6 Cs2AgBiCl6 Cs2NaYCl6 Ba2MgWO6 Sr2FeMoO6 Sr2MgMoO6 Ba2YNbO6 Ba2YTaO6
+    Cs2AgInCl6 Cs2NaInCl6 Sr2FeReO6 Ba2CaWO6 Ba2MgReO6 Cs2KBiCl6 K2NaScF6 Sr2CrReO6 Cs2NaBiCl6 Rb2NaYF6
+    Ba2YSbO6 Ba2YIrO6 Ba2ScNbO6 La2MgIrO6
+MgAgAs 216: MgAgAs ZrSnNi TiSnNi HfSnNi TiSbCo ZrSbCo NbSbFe VSbFe TaSbFe MnSbNi MnSbCu LiAlSi MgLiN LiMgP
+    LiZnAs LiZnN LiZnP LiCdP ScSbNi YBiNi YSbNi LuBiNi ScSbPt YBiPt LaBiPt GdBiPt LiMgAs NbSnCo TaSnCo
+    TiTeFe NbSbRu ZrSnPt ZrBiNi ErSbPd
+MnAlCu2 225: MnAlCu2 MnGaNi2 MnAlCo2 MnSiCo2 MnGeCo2 AlVFe2 GaVFe2 TiAlFe2 TiSnNi2 TiAlNi2 ZrSnNi2 TiAlCo2
+    FeSiCo2 FeAlCo2 MnSnNi2 MnInNi2 AlCrCo2 MnSiRu2 ZrSnPd2 YSnPd2 LiAlPd2 MnSnCu2 MnSnPd2 MnSbNi2 AlVMn2
+    SiVMn2 TiSiMn2 HfGaNi2
+TiCuHg2 216: GaCoMn2 AlCoMn2 SiCoMn2
+NiSbS 198: NiSbS CoAsS NiAsS PtSnS
+LiBC 194: LiBC ZrBeSi BaAgBi KZnSb KZnAs KHgSb CaZnSn CaCuP SrCuAs BaAgAs KHgBi NaZnSb CaCuSb
+BaSbPt 187: BaSbPt
+ZrAlNi 189: ZrAlNi YAlNi CeAlPd GdInPd YInPd UAlNi LaTlPd
+TiSiNi 62: TiSiNi TiGeNi ZrPRu CaSnPd TiSiCo MnSiCo NbPCo
+CeNiC2 38: LaNiC2 CeNiC2 GdNiC2
+MgAlB4 191: MgAlB4
+AlCr2C 194: AlCr2C AlTi2C AlV2C AlNb2C SnTi2C AlTi2N GaTi2C InZr2C GeTi2C GeCr2C AlTa2C STi2C PV2C InTi2C
+    SnHf2C GaMo2C
+Ti3SiC2 194: Ti3SiC2 Ti3AlC2 Ti3GeC2 Ta3AlC2 Zr3AlC2 V3AlC2
+Ti4AlN3 194: Ti4AlN3 Ti4AlC3 V4AlC3 Nb4AlC3
+Th(CrSi)2 139: BaFe2As2 CaFe2As2 SrFe2As2 CeCu2Si2 YbRh2Si2 URu2Si2 KFe2Se2 LaNi2P2 CeRu2Si2 GdRu2Si2
+    EuFe2As2 BaNi2As2 LaNi2Ge2 YNi2B2 SrCo2As2 YCo2Si2 LaPd2Si2 TlCu2Se2 KNi2Se2 CaNi2P2 EuCu2Si2 BaMn2As2
+    CaCu2Si2 LaCo2B2 KCo2Se2
+Ca(AlSi)2 164: CaAl2Si2 CaZn2Sb2 YbZn2Sb2 CaMg2Sb2 CaZn2As2 EuZn2Sb2 CaCd2Sb2 CaMn2Sb2 SrZn2As2 YbMg2Bi2
+    SrCd2Sb2 EuCd2As2 CaMg2Bi2
+ZrCuSiAs 129: LaOFeAs LaOFeP CeOFeAs LaONiP LaOCuS BiOCuS BiOCuSe LaOCuSe LaOMnAs LaOZnP BaFAgS LaOZnAs
+    SrFFeAs LaOAgS
+HoGa5Co 123: CeIn5Co CeIn5Rh CeIn5Ir PuGa5Co UGa5Co
+SrCuO2 63: SrCuO2
+Mg2Ni 180: Mg2Ni
+Fe7W6 166: Fe7W6 Co7Mo6
+SiC 186: SiC
+CoAs3 204: CoAs3 CoSb3 IrSb3 RhSb3 FeSb3
+TlSe 140: TlSe InTe TlS
+H3N 198: H3N
+H3S 229: H3S
+Ni3S2 155: Ni3S2
+Pt3O4 229: Pt3O4
+NiS 160: NiS
+CuS 194: CuS
+CdSb 61: CdSb ZnSb
+NbO 221: NbO
+CaC6 166: CaC6 SrC6 BaC6 YbC6
+Te2Au 12: Te2Au
+MgB4 62: MgB4
+Pu2C3 220: U2C3 La2C3 Y2C3
+B5W2 194: B5W2
+CO 198: CO
+Ti5Te4 87: Ti5Te4
+Al12W 204: Al12W Al12Mo
+""")
+"""By prototype: formulas with the prototype's counts."""
+
+GROUND_STATES = _table("""
+Cu 225: Ne Ar Kr Xe Al Ca Ni Cu Sr Rh Pd Ag Ce Yb Ir Pt Au Pb Ac Th
+W 229: Li Na K V Cr Fe Rb Nb Mo Cs Ba Eu Ta W
+Mg 194: He Be Mg Sc Ti Co Zn Y Zr Tc Ru Cd Gd Tb Dy Ho Er Tm Lu Hf Re Os Tl
+La 194: La Pr Nd Pm
+Sm 166: Sm
+C 227: C Si Ge Sn
+C 194: C
+Sn 141: Sn
+As 166: As Sb Bi P
+Se 152: Se Te
+P 64: P
+I 64: Cl Br I F
+O2 12: O F
+N2 205: N
+H2 194: H
+B 166: B
+S 70: S
+Ga 64: Ga
+In 139: In
+Hg 166: Hg
+Mn 217: Mn
+Pa 139: Pa
+U 63: U
+Np 62: Np
+Pu 11: Pu
+""")
+"""By prototype: the elements that have it at low temperature, or nearly so."""
+
+COMPETING_METALS = ("Cu 225", "W 229", "Mg 194")
+"""What every metal is tried in besides."""
+
+NONMETALS = frozenset(
+    ("H", "He", "B", "C", "N", "O", "F", "Ne", "P", "S", "Cl", "Ar", "Se", "Br", "Kr", "I", "Xe")
+)

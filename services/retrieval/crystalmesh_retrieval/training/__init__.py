@@ -1,0 +1,1 @@
+"""How encoders are trained and measured: texts, tokenizer, towers, loss, trainer, evaluation."""
