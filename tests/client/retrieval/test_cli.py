@@ -57,7 +57,9 @@ def test_words_find_a_table_of_materials(crystalmesh: Command) -> None:
     assert ended.code == 0, ended.err
     head, first = ended.out.splitlines()[:2]
     assert " ".join(head.split()) == ("material formula space group formation eV/atom gap eV similarity")
-    assert first.split() == ["salt", "NaCl", "225", "-2.1", "potential", "5", "dft", "1.000"]
+    *values, similarity = first.split()
+    assert values == ["salt", "NaCl", "225", "-2.1", "potential", "5", "dft"]
+    assert float(similarity) > 0.9
     assert ended.out.endswith("from known, by words\n")
     assert set(rows_of(ended.out)) == {"material", "salt", "si", "iron", "from"}
 

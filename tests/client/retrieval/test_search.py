@@ -26,7 +26,7 @@ async def test_words_find_the_nearest(mesh: Mesh, async_mesh: AsyncMesh) -> None
     assert len(found) == 3
     similarities = [hit.similarity for hit in found]
     assert similarities == sorted(similarities, reverse=True)
-    assert similarities[0] == pytest.approx(1, abs=1e-3)
+    assert 0.9 < similarities[0] < 1  # the server reads elements out of the words, and puts them before
     assert (found.catalog, found.encoder, found.id) == ("known", "words", "0")
     assert found.catalog_version == mesh.retrieval.catalog("known").version
     again = await async_mesh.retrieval.search(SALT, limit=1)
