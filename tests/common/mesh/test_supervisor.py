@@ -120,7 +120,6 @@ def certificate(home: MeshHome, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 PLANNED_METHODS = {
-    "retrieval": "/crystalmesh.retrieval.v1.RetrievalService/ListCatalogs",
     "generation": "/crystalmesh.generation.v1.GenerationService/Generate",
     "property": "/crystalmesh.property.v1.PropertyService/Predict",
     "agent": "/crystalmesh.agent.v1.StudyService/ListStudies",

@@ -41,10 +41,10 @@ from crystalmesh_common.runtime.errors import (
     DeadlineExceededError,
     EmptyBatchError,
     InternalError,
+    InvalidFieldError,
     MalformedMessageError,
     MessageTooLargeError,
     ModelLoadingError,
-    NotImplementedYetError,
     QueueFullError,
     ResourceNotFoundError,
     TokenInvalidError,
@@ -239,7 +239,7 @@ async def test_client_streaming_and_routing_by_application(channel: grpc.aio.Cha
     answer = await stub.AddMaterials(materials(), metadata=(*ADMITTED, ("application", "property")))
     assert answer.received_count == 3
     error, _, _ = await failure(stub.AddMaterials(materials(), metadata=ADMITTED))
-    assert isinstance(error, NotImplementedYetError)
+    assert isinstance(error, InvalidFieldError)  # of the retrieval service: which catalog?
 
 
 async def test_bidirectional_streaming(fake: PropertyServiceAsyncStub) -> None:

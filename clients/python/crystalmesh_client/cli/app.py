@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
-
 import typer
 
 from crystalmesh_client.cli import (
@@ -23,6 +21,7 @@ from crystalmesh_client.cli import (
     relax,
     search,
 )
+from crystalmesh_client.cli.brought import add_to, brought
 
 app = typer.Typer(
     name="crystalmesh",
@@ -50,12 +49,12 @@ app.command(rich_help_panel="Use a mesh")(catalogs.catalogs)
 app.command(rich_help_panel="Use a mesh")(references.references)
 app.command(rich_help_panel="Use a mesh")(models.models)
 # Services that are installed here bring commands of their own.
-for _command in entry_points(group="crystalmesh.commands"):
-    app.add_typer(_command.load(), name=_command.name, rich_help_panel="Work with files")
+for _name, _command in brought("crystalmesh.commands"):
+    add_to(app, _name, _command)
 _train = typer.Typer(name="train", help="Train the models that services serve.", no_args_is_help=True)
 _train.callback()(lambda: None)  # so that a single command keeps its name
-for _training in entry_points(group="crystalmesh.train"):
-    _train.command(_training.name)(_training.load())
+for _name, _command in brought("crystalmesh.train"):
+    add_to(_train, _name, _command)
 if _train.registered_commands:
     app.add_typer(_train, rich_help_panel="Work with files")
 
