@@ -50,7 +50,14 @@ def crystalmesh(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], relaxation: ServiceProcess
 ) -> Command:
     """Runs `crystalmesh …` in this process, for the shared server and with its token."""
-    monkeypatch.setenv("CRYSTALMESH_ADDRESS", relaxation.address)
+    return command_line(monkeypatch, capsys, relaxation)
+
+
+def command_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], service: ServiceProcess
+) -> Command:
+    """Runs `crystalmesh …` in this process, for a service and with its token."""
+    monkeypatch.setenv("CRYSTALMESH_ADDRESS", service.address)
     monkeypatch.setenv("CRYSTALMESH_TOKEN", TOKEN)
 
     def run(*arguments: str | Path) -> Ended:

@@ -5,8 +5,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from crystalmesh.generation.v1 import generation_service_pb2
+from crystalmesh.property.v1 import property_service_pb2
+from crystalmesh.relaxation.v1 import relaxation_service_pb2
 from crystalmesh.relaxation.v1.evaluation_pb2 import EvaluateRequest, EvaluateResponse
+from crystalmesh.retrieval.v1 import retrieval_service_pb2
+from crystalmesh.stability.v1 import stability_service_pb2
 from crystalmesh_client import AsyncMesh, Credentials, Mesh
+from crystalmesh_client.connection import SERVICE_CONFIG
 from crystalmesh_common.runtime import errors
 from crystalmesh_common.runtime.calls import Call
 from tests.common.runtime.hosting import Levers, hosted
@@ -119,3 +125,19 @@ async def test_a_server_that_forgets_outcomes_is_not_asked_for_ever() -> None:
         with pytest.raises(errors.InternalError):
             await anext(outcomes)
     assert len(servicer.calls) == 1
+
+
+def test_streams_of_requests_are_not_retried_by_grpc() -> None:
+    """Every method that sends a stream is named in the client's configuration without a retry policy."""
+    modules = [generation_service_pb2, property_service_pb2, relaxation_service_pb2]
+    modules += [retrieval_service_pb2, stability_service_pb2]
+    streams = {
+        (service.full_name, method.name)
+        for module in modules
+        for service in module.DESCRIPTOR.services_by_name.values()
+        for method in service.methods
+        if method.client_streaming
+    }
+    unretried, _ = SERVICE_CONFIG["methodConfig"]
+    assert "retryPolicy" not in unretried
+    assert {(name["service"], name["method"]) for name in unretried["name"]} == streams

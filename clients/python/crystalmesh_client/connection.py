@@ -27,9 +27,17 @@ KEY_VARIABLE = "CRYSTALMESH_TLS_CLIENT_KEY"
 MAX_MESSAGE_BYTES = 80 * 1024 * 1024
 
 # gRPC retries what is safe to retry, and waits as long as the server asks. A server tells by a negative
-# pushback when RESOURCE_EXHAUSTED is not worth a retry.
-_SERVICE_CONFIG = {
+# pushback when RESOURCE_EXHAUSTED is not worth a retry. Not so for calls that send a stream: replaying one
+# that failed while a message was on its way, gRPC 1.85 drops that message and ends the stream well (seen in
+# one of ten). The client sends those again itself.
+SERVICE_CONFIG: dict[str, Any] = {
     "methodConfig": [
+        {
+            "name": [
+                {"service": "crystalmesh.retrieval.v1.RetrievalService", "method": "AddMaterials"},
+                {"service": "crystalmesh.property.v1.PropertyService", "method": "PredictStream"},
+            ]
+        },
         {
             "name": [{}],
             "retryPolicy": {
@@ -39,12 +47,12 @@ _SERVICE_CONFIG = {
                 "backoffMultiplier": 2,
                 "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
             },
-        }
+        },
     ]
 }
 
 CHANNEL_OPTIONS: list[tuple[str, Any]] = [
-    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+    ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
     ("grpc.enable_retries", 1),
     # Beyond this a request is not kept for a retry; the default is smaller than a batch of crystals.
     ("grpc.per_rpc_retry_buffer_size", MAX_MESSAGE_BYTES),

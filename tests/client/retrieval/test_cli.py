@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from crystalmesh_client.cli import main
 from crystalmesh_common.crystal.text import crystal_from_cif, crystal_to_cif
-from tests.client.conftest import Command, Ended
-from tests.conftest import TOKEN, ServiceProcess, block, lone_atom, silicon
+from tests.client.conftest import Command, command_line
+from tests.conftest import ServiceProcess, block, lone_atom, silicon
 
 SALT = "rock salt of Na and Cl, six-coordinated"
 
@@ -23,20 +21,7 @@ def crystalmesh(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: ServiceProcess
 ) -> Command:
     """Runs `crystalmesh …` in this process, for the retrieval service and with its token."""
-    monkeypatch.setenv("CRYSTALMESH_ADDRESS", words.address)
-    monkeypatch.setenv("CRYSTALMESH_TOKEN", TOKEN)
-
-    def run(*arguments: str | Path) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["crystalmesh", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-        printed = capsys.readouterr()
-        return Ended(code, printed.out, printed.err)
-
-    return run
+    return command_line(monkeypatch, capsys, words)
 
 
 @pytest.fixture

@@ -53,6 +53,3 @@ class CountingIndexer(CatalogIndexer):
     ) -> IndexedCatalog:
         self.builds += 1
         return super().build(folder, encoder, before, progress)
-
-
-ExactIndexer = CountingIndexer

@@ -33,7 +33,7 @@ def filter_of(
     from crystalmesh_client.conditions import MaterialFilter  # noqa: PLC0415 -- so that --help is quick
     from crystalmesh_common.runtime.errors import InvalidFieldError  # noqa: PLC0415
 
-    ranges: dict[str, Any] = _ranges(bounds or ())
+    ranges: dict[str, Any] = ranges_of(bounds or ())
     if not (space_group or ranges or any(conditions.values())):
         return None
     try:
@@ -42,7 +42,8 @@ def filter_of(
         usage_error(str(error))
 
 
-def _ranges(texts: Sequence[str]) -> dict[str, Any]:
+def ranges_of(texts: Sequence[str]) -> dict[str, Range]:
+    """Ranges by property, of texts like "band_gap_ev=1..2"; exit code 2 for what is none."""
     from crystalmesh_client.properties import PROPERTY_NAMES  # noqa: PLC0415
 
     found: dict[str, Range] = {}

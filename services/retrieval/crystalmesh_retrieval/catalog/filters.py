@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from crystalmesh_common.crystal.composition import reduced_formula_of
+from crystalmesh_common.crystal.composition import reduced_formula_of_text
 from crystalmesh_common.crystal.elements import ATOMIC_NUMBERS, MAX_ATOMIC_NUMBER
 from crystalmesh_common.runtime.errors import InvalidFieldError
 from crystalmesh_retrieval.catalog.material import Property
@@ -21,7 +21,6 @@ from crystalmesh_retrieval.catalog.rows import element_bits
 Mask = NDArray[np.bool_]
 
 _SPACE_GROUPS = 230
-_MAX_FORMULA_CHARACTERS = 200
 
 
 class CrystalSystem(StrEnum):
@@ -90,14 +89,15 @@ class MaterialFilter:
                     f"{name} cannot be at least {bounds.minimum:g} and at most {bounds.maximum:g}", field=name
                 )
         _elements_of(self.chemical_system)
-        _reduced(self.formula)
+        if self.formula:
+            reduced_formula_of_text(self.formula)
 
     def mask(self, columns: Columns, row_count: int) -> Mask:
         """Which rows pass, (rows,)."""
         passed = np.ones(row_count, dtype=bool)
         self._apply_elements(columns, passed)
         if self.formula:
-            same = pc.equal(columns.texts("formula"), _reduced(self.formula))
+            same = pc.equal(columns.texts("formula"), reduced_formula_of_text(self.formula))
             passed &= same.to_numpy(zero_copy_only=False)
         if self.space_group_numbers or self.crystal_systems:
             passed &= self._space_groups()[columns.column("space_group_number")]
@@ -145,23 +145,6 @@ def _elements_of(chemical_system: str) -> list[int]:
                 field="chemical_system",
             )
     return [ATOMIC_NUMBERS[symbol] for symbol in symbols]
-
-
-def _reduced(formula: str) -> str:
-    """The formula as catalogs have it; raises InvalidFieldError where it is none."""
-    if not formula:
-        return ""
-    from pymatgen.core.composition import Composition  # noqa: PLC0415 -- half a second
-
-    amounts: Mapping[str, float] = {}
-    try:
-        if len(formula) <= _MAX_FORMULA_CHARACTERS:
-            amounts = Composition(formula, strict=True).get_el_amt_dict()
-    except (ValueError, KeyError, TypeError):
-        pass  # pymatgen has a way to fail for each way to be wrong
-    if not amounts or not set(amounts) <= set(ATOMIC_NUMBERS):
-        raise InvalidFieldError(f"{formula[:80]!r} is no chemical formula", field="formula")
-    return reduced_formula_of(amounts)
 
 
 EVERYTHING = MaterialFilter()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 from crystalmesh_common.crystal.elements import symbol_of
@@ -28,20 +27,6 @@ def catalog_fields(snapshot: Snapshot) -> dict[str, Any]:
         "create_time": manifest.create_time.isoformat(timespec="seconds"),
         "update_time": manifest.update_time.isoformat(timespec="seconds"),
     }
-
-
-def outline(fields: Mapping[str, Any], indent: str = "") -> Iterator[str]:
-    """The fields as lines for people; what is empty or not known is left out."""
-    for key, value in fields.items():
-        if value in (None, "", [], {}):
-            continue
-        if isinstance(value, dict):
-            yield f"{indent}{key}:"
-            yield from outline(value, indent + "  ")
-        elif isinstance(value, list):
-            yield f"{indent}{key}: {', '.join(map(str, value))}"
-        else:
-            yield f"{indent}{key}: {value}"
 
 
 def material_fields(material: Material) -> dict[str, Any]:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from crystalmesh_client.cli.filters import (
+    ChemicalSystemOption,
+    ElementsOption,
+    FormulaOption,
+    OnlyElementsOption,
+    PropertyOption,
+    SpaceGroupOption,
+    WithoutElementsOption,
+    ranges_of,
+)
 from crystalmesh_client.cli.reports import usage_error
 from crystalmesh_retrieval.cli.options import FolderOption, NameArgument, catalogs_in, one_line_for_disks
 
@@ -20,16 +31,13 @@ def export(
     name: NameArgument,
     out: Annotated[Path, typer.Argument(help="FILE.parquet, or a folder for CIF files.")],
     *,
-    elements: Annotated[str, typer.Option(help="That must all be there: Li,O.")] = "",
-    only_elements: Annotated[str, typer.Option(help="That alone may be there: Li,Fe,O.")] = "",
-    without_elements: Annotated[str, typer.Option(help="That must not be there: Pb,Hg.")] = "",
-    chemical_system: Annotated[str, typer.Option(help="Exactly these: Li-Fe-O.")] = "",
-    formula: Annotated[str, typer.Option(help="Exactly this composition: LiFePO4.")] = "",
-    space_group: Annotated[list[int] | None, typer.Option(help="Number, 1 to 230; may be repeated.")] = None,
-    bounds: Annotated[
-        list[str] | None,
-        typer.Option("--property", help="band_gap_ev=1..2, or with one side left out; may be repeated."),
-    ] = None,
+    elements: ElementsOption = "",
+    only_elements: OnlyElementsOption = "",
+    without_elements: WithoutElementsOption = "",
+    chemical_system: ChemicalSystemOption = "",
+    formula: FormulaOption = "",
+    space_group: SpaceGroupOption = None,
+    bounds: PropertyOption = None,
     folder: FolderOption = None,
 ) -> None:
     """Write materials to a table that can be imported again, or as CIF files."""
@@ -69,14 +77,7 @@ def _bounds(texts: Sequence[str]) -> Mapping[Property, PropertyBounds]:
     from crystalmesh_retrieval.catalog.filters import PropertyBounds  # noqa: PLC0415
     from crystalmesh_retrieval.catalog.material import Property  # noqa: PLC0415
 
-    found: dict[Property, PropertyBounds] = {}
-    for text in texts:
-        name, _, bounds = text.partition("=")
-        low, dots, high = bounds.partition("..")
-        try:
-            found[Property(name)] = PropertyBounds(float(low or "-inf"), float(high or "inf"))
-        except ValueError:
-            dots = ""
-        if not dots:
-            usage_error(f"{text!r} is no range of a property: {', '.join(Property)}=MIN..MAX")
-    return found
+    return {
+        Property(name): PropertyBounds(-math.inf if low is None else low, math.inf if high is None else high)
+        for name, (low, high) in ranges_of(texts).items()
+    }

@@ -55,9 +55,10 @@ def show(
     as_json: JsonOption = False,  # noqa: FBT002
 ) -> None:
     """A catalog, or one material of it. Checks every file against its checksum."""
+    from crystalmesh_client.cli.material_views import outline  # noqa: PLC0415
     from crystalmesh_common.runtime.errors import ResourceNotFoundError  # noqa: PLC0415
     from crystalmesh_retrieval.catalog_index.facts import index_facts  # noqa: PLC0415
-    from crystalmesh_retrieval.cli.details import catalog_fields, material_fields, outline  # noqa: PLC0415
+    from crystalmesh_retrieval.cli.details import catalog_fields, material_fields  # noqa: PLC0415
 
     catalogs = catalogs_in(folder)
     with one_line_for_disks():

@@ -11,7 +11,7 @@ from crystalmesh_common.runtime.errors import ModelFailedError
 from crystalmesh_retrieval.encoders.devices import intra_op_threads
 from crystalmesh_retrieval.encoders.encoder import Embeddings, EncoderInfo, Tower, Vectors
 from crystalmesh_retrieval.encoders.options import Precision
-from crystalmesh_retrieval.encoders.tower_model import TowerModel
+from crystalmesh_retrieval.encoders.tower_model import TowerModel, info_of_pair
 
 _ROWS = 32
 
@@ -33,19 +33,8 @@ class LibraryEncoder:
         loaded = {folder: _loaded(model, device, precision) for folder, model in models.items()}
         self._models = {tower: loaded[model.folder] for tower, model in towers.items()}
         dimensions = {_dimensions(model) for model in loaded.values()}
-        if len(dimensions) > 1 or (info.dimensions and info.dimensions not in dimensions):
-            raise ModelFailedError(
-                f"the towers of {info.name} have {dimensions} dimensions: they are no pair"
-            )
         limits = [limit for limit in (model.max_seq_length for model in loaded.values()) if limit]
-        self._info = EncoderInfo(
-            info.name,
-            info.version,
-            dimensions.pop(),
-            info.max_tokens or min(limits, default=0),
-            info.describer,
-            info.description,
-        )
+        self._info = info_of_pair(info, dimensions, limits)
 
     @property
     def info(self) -> EncoderInfo:

@@ -20,7 +20,7 @@ from crystalmesh_retrieval.encoders.precision import numbers_of
 from crystalmesh_retrieval.encoders.t5 import T5Network
 from crystalmesh_retrieval.encoders.t5_shape import T5Shape, read_weights, t5_shape
 from crystalmesh_retrieval.encoders.tokens import TextTokenizer, Tokens
-from crystalmesh_retrieval.encoders.tower_model import Module, Part, TowerModel
+from crystalmesh_retrieval.encoders.tower_model import Module, Part, TowerModel, info_of_pair
 
 _WINDOW_TEXTS = 8192
 """Texts whose tokens are held at a time."""
@@ -53,19 +53,8 @@ class T5Encoder:
         loaded = {folder: T5Tower(model, device, precision) for folder, model in models.items()}
         self._towers = {tower: loaded[model.folder] for tower, model in towers.items()}
         dimensions = {tower.dimensions for tower in loaded.values()}
-        if len(dimensions) > 1 or (info.dimensions and info.dimensions not in dimensions):
-            raise ModelFailedError(
-                f"the towers of {info.name} have {sorted(dimensions)} dimensions: they are no pair"
-            )
         limits = [model.max_tokens for model in models.values() if model.max_tokens]
-        self._info = EncoderInfo(
-            info.name,
-            info.version,
-            dimensions.pop(),
-            info.max_tokens or min(limits, default=0),
-            info.describer,
-            info.description,
-        )
+        self._info = info_of_pair(info, dimensions, limits)
         self._pool = ThreadPoolExecutor(self._threads, "encoder") if self._threads > 1 else None
 
     @property

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from crystalmesh_common.runtime.errors import DataCorruptError, ModelFailedError
+from crystalmesh_retrieval.encoders.encoder import EncoderInfo
 from crystalmesh_retrieval.encoders.folder import MODULES_FILE
 
 _LIBRARY = "sentence_transformers."
@@ -49,6 +50,20 @@ class TowerModel:
     @property
     def transformer(self) -> Module:
         return self.modules[0]
+
+
+def info_of_pair(info: EncoderInfo, dimensions: Collection[int], limits: Iterable[int]) -> EncoderInfo:
+    """The encoder's facts, with what only its towers know: their dimensions and the tokens they read.
+
+    Raises ModelFailedError for towers whose vectors cannot be compared with each other, or not as stated.
+    """
+    if len(set(dimensions)) > 1 or (info.dimensions and info.dimensions not in dimensions):
+        raise ModelFailedError(
+            f"the towers of {info.name} have {sorted(dimensions)} dimensions: they are no pair"
+        )
+    return replace(
+        info, dimensions=next(iter(dimensions)), max_tokens=info.max_tokens or min(limits, default=0)
+    )
 
 
 def read_tower(folder: Path) -> TowerModel:

@@ -55,6 +55,7 @@ def test_what_a_question_asks_for(text: str, expected: str) -> None:
         "an oxide without oxygen",
         "oxide " * MAX_CHARACTERS,
         "space group 231",
+        "Li0 with H0",
     ],
 )
 def test_texts_that_ask_for_nothing_that_rules_find(text: str) -> None:
@@ -62,9 +63,10 @@ def test_texts_that_ask_for_nothing_that_rules_find(text: str) -> None:
     assert target_of_words(text) is None
 
 
-@given(
-    st.text(max_size=200) | st.lists(st.sampled_from([*SYMBOLS, "gap", "2-4", "no", "(", "of"])).map(" ".join)
-)
+WORDS = st.sampled_from([*SYMBOLS, "Li0", "H0O0", "gap", "2-4", "no", "(", "of"])
+
+
+@given(st.text(max_size=200) | st.lists(WORDS).map(" ".join))
 def test_any_text_is_read(text: str) -> None:
     """No text makes it fail, and what it finds is a target of real elements that can be described."""
     target = target_of_words(text)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from crystalmesh.crystal.v1.crystal_pb2 import CrystalSystem
 from crystalmesh.crystal.v1.property_pb2 import Property
 from crystalmesh.crystal.v1.target_pb2 import PropertyRange, Target
+from crystalmesh_common.crystal.composition import reduced_formula_of_text
 from crystalmesh_common.crystal.element_names import (
     ANION_NAMES,
     COMPOUND_NAMES,
@@ -16,6 +17,7 @@ from crystalmesh_common.crystal.element_names import (
 )
 from crystalmesh_common.crystal.elements import ATOMIC_NUMBERS
 from crystalmesh_common.crystal.symmetry import SPACE_GROUPS, space_group_number_of_symbol
+from crystalmesh_common.runtime.errors import InvalidFieldError
 
 MAX_CHARACTERS = 500
 """Longer texts are descriptions of their own, not questions."""
@@ -195,7 +197,13 @@ def _is_formula(word: str) -> bool:
         return False
     symbols = _SYMBOL.findall(word)
     has_amount = any(character.isdigit() for character in word)
-    return (len(set(symbols)) > 1 or has_amount) and all(symbol in ATOMIC_NUMBERS for symbol in symbols)
+    if len(set(symbols)) == 1 and not has_amount:
+        return False
+    try:
+        reduced_formula_of_text(word)
+    except InvalidFieldError:  # letters that are no elements, or nothing of any: "Li0"
+        return False
+    return True
 
 
 def _elements_of_words(text: str) -> list[str]:
