@@ -14,14 +14,17 @@ from crystalmesh_common.runtime.errors import DataCorruptError, ModelFailedError
 from crystalmesh_retrieval.encoders.encoder import Tower
 from crystalmesh_retrieval.encoders.folder import ENCODER_FILE
 from crystalmesh_retrieval.encoders.loading import EncoderOptions, load_encoder
+from crystalmesh_retrieval.encoders.measuring import measured_ranges
+from crystalmesh_retrieval.encoders.ranges import read_ranges
 from tests.retrieval.encoders.tiny_encoders import TEXTS, bert, change_json, save_pair, save_tower
 
 CPU = EncoderOptions(device="cpu", threads=1)
+VNNI = bool(torch.cpu._is_vnni_supported())
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_pair(tmp_path_factory.mktemp("saved") / "tiny", rounded=True)
+    return save_pair(tmp_path_factory.mktemp("saved") / "tiny", measured=True)
 
 
 @pytest.fixture
@@ -59,23 +62,53 @@ def test_a_device_that_is_not_there(saved: Path) -> None:
         load_encoder(str(saved), EncoderOptions(device="cuda:99"))
 
 
-def test_int8_only_where_it_is_exact(tmp_path: Path) -> None:
-    """`auto` is eight bits for rounded weights alone; others have the points of float32."""
+def test_int8_only_where_ranges_were_measured(saved: Path, tmp_path: Path) -> None:
+    """`auto` is eight bits for towers with ranges alone; others have the points of float32."""
     plain = save_pair(tmp_path / "plain")
-    exact = load_encoder(str(plain), EncoderOptions(device="cpu", threads=1, precision="float32"))
-    chosen = load_encoder(str(plain), CPU)
-    assert np.array_equal(
-        chosen.encode(Tower.STRUCTURE, TEXTS).vectors, exact.encode(Tower.STRUCTURE, TEXTS).vectors
-    )
+    points = {
+        (folder, precision): load_encoder(
+            str(folder), EncoderOptions(device="cpu", threads=1, precision=precision)
+        )
+        .encode(Tower.STRUCTURE, TEXTS)
+        .vectors
+        for folder in (saved, plain)
+        for precision in ("auto", "float32")
+    }
+    assert np.array_equal(points[plain, "auto"], points[plain, "float32"])
+    assert np.array_equal(points[saved, "auto"], points[saved, "float32"]) is not VNNI
 
 
 def test_int8_is_not_for_everything(tmp_path: Path) -> None:
-    """Gated layers and other architectures say that they have no eight bits."""
+    """Gated layers, other architectures and towers without ranges say that they have no eight bits."""
     gated = save_pair(tmp_path / "gated", projection="gated-gelu")
+    plain = save_pair(tmp_path / "plain")
     save_tower(bert(seed=0), tmp_path / "bert")
-    for folder in (gated, tmp_path / "bert"):
+    for folder in (gated, plain, tmp_path / "bert"):
         with pytest.raises(ModelFailedError, match="int8"):
             load_encoder(str(folder), EncoderOptions(device="cpu", precision="int8"))
+
+
+@pytest.mark.skipif(not VNNI, reason="this CPU has no product of 8-bit integers")
+@pytest.mark.parametrize("text", ["[]", "{", '[{"read": -1}]', '[{"read": NaN}]', "[[1, 2]]"])
+def test_broken_ranges_are_damage(own: Path, text: str) -> None:
+    """Ranges that are none, or of other layers, are damage with the path."""
+    (own / Tower.STRUCTURE / "ranges.json").write_text(text)
+    with pytest.raises(DataCorruptError, match=r"ranges\.json .*restore"):
+        load_encoder(str(own), CPU)
+
+
+def test_ranges_hold_what_was_seen(saved: Path) -> None:
+    """Measured on fewer texts, ranges are at most as large; written and read, they are the same."""
+    folder = saved / Tower.STRUCTURE
+    stored = read_ranges(folder)
+    assert stored is not None
+    few = measured_ranges(folder, TEXTS[:2])
+    for all_texts, two in zip(stored, few, strict=True):
+        assert all(
+            0 < getattr(two, name) <= getattr(all_texts, name) * 1.001
+            for name in ("attention_input", "read", "feed_input", "hidden")
+        )
+    assert measured_ranges(folder, TEXTS) == list(stored)
 
 
 def test_our_engine_is_not_for_everything(tmp_path: Path) -> None:
@@ -114,7 +147,7 @@ def test_weights_that_do_not_fit_are_damage(own: Path) -> None:
     """More layers than there are weights for is damage."""
     change_json(own / Tower.STRUCTURE / "config.json", num_layers=5)
     with pytest.raises(DataCorruptError, match=r"not those of its config\.json"):
-        load_encoder(str(own), CPU)
+        load_encoder(str(own), EncoderOptions(device="cpu", precision="float32"))
 
 
 def test_torch_is_left_as_it_was(saved: Path) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 
 from crystalmesh_retrieval.encoders.encoder import Tower
 from crystalmesh_retrieval.encoders.folder import write_encoder_json
-from crystalmesh_retrieval.encoders.rounding import round_tower
+from crystalmesh_retrieval.encoders.measuring import measured_ranges
+from crystalmesh_retrieval.encoders.ranges import write_ranges
 
 MAX_TOKENS = 48
 WIDTH = 32
@@ -109,12 +110,12 @@ def save_tower(model: Any, folder: Path, *, dense: bool = False) -> None:
     stored.save_pretrained(str(folder), create_model_card=False)
 
 
-def save_pair(folder: Path, *, rounded: bool = False, **options: Any) -> Path:
+def save_pair(folder: Path, *, measured: bool = False, **options: Any) -> Path:
     """Store a pair of T5 towers as an encoder."""
     for seed, tower in enumerate(Tower):
         save_tower(t5(seed=seed, **options), folder / tower)
-        if rounded:
-            round_tower(folder / tower)
+        if measured:
+            write_ranges(folder / tower, measured_ranges(folder / tower, TEXTS))
     write_encoder_json(
         folder,
         name="tiny",

@@ -8,26 +8,16 @@ token is looked up, and position biases are kept per length.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from crystalmesh_retrieval.encoders.t5_feed import Feed, FloatFeed, IntegerFeed
+from crystalmesh_retrieval.encoders.t5_layers import FloatLayer, Layer, LayerWeights, layer_weights
 from crystalmesh_retrieval.encoders.t5_shape import T5Shape
 
 _BIASES_KEPT = 64
-
-
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """The weights of a layer, transposed so that rows of tokens are multiplied from the left."""
-
-    qkv: Tensor  # (width, 3 inner), the norm before it folded in
-    out: Tensor  # (inner, width)
-    feed: Feed
 
 
 class T5Network:
@@ -40,45 +30,32 @@ class T5Network:
         *,
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
-        integers: bool = False,
+        make_layer: Callable[[int, LayerWeights], Layer] | None = None,
     ) -> None:
-        """Weights by their names in `transformers`; with `integers` the feed-forward half runs in eight bits.
+        """Weights by their names in `transformers`; layers are in floats unless others are made, by number.
 
         Raises KeyError where a weight is missing.
         """
         self.shape = shape
-        self._integers = integers
         self._dtype = dtype
         self._device = device
         name = "shared.weight" if "shared.weight" in weights else "encoder.embed_tokens.weight"
-        self._embeddings = self._placed(weights[name])  # (vocabulary, width)
+        self._embeddings = weights[name].to(device, dtype).contiguous()  # (vocabulary, width)
         first = "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
         self._position_weights = weights[first].to(device)  # (buckets, heads)
         self._final_norm = weights["encoder.final_layer_norm.weight"].to(device)  # (width,)
-        self._layers = [self._layer(weights, f"encoder.block.{n}.layer.") for n in range(shape.layers)]
-        self._biases: dict[int, Tensor] = {}
+        given = [layer_weights(shape, weights, number) for number in range(shape.layers)]
+        plain = FloatLayer(shape, given[0], device=device, dtype=dtype)
         with torch.inference_mode():
-            self._first_qkv = self._normed(self._embeddings) @ self._layers[0].qkv  # (vocabulary, 3 inner)
-
-    def _placed(self, weight: Tensor) -> Tensor:
-        return weight.to(self._device, self._dtype).contiguous()
-
-    def _layer(self, weights: Mapping[str, Tensor], prefix: str) -> Layer:
-        attention, feed = f"{prefix}0.SelfAttention.", f"{prefix}1.DenseReluDense."
-        qkv = torch.cat([weights[f"{attention}{part}.weight"] for part in "qkv"])
-        parts = ["wi_0", "wi_1"] if self.shape.is_gated else ["wi"]
-        rise = torch.cat([weights[f"{feed}{part}.weight"] for part in parts])
-        kind = IntegerFeed if self._integers else FloatFeed
-        return Layer(
-            self._placed((qkv * weights[f"{prefix}0.layer_norm.weight"]).t()),
-            self._placed(weights[f"{attention}o.weight"].t()),
-            kind(
-                self.shape,
-                self._placed(weights[f"{prefix}1.layer_norm.weight"]),
-                self._placed(rise),
-                self._placed(weights[f"{feed}wo.weight"]),
-            ),
-        )
+            self._first_qkv = plain.projected(self._embeddings)  # (vocabulary, 3 inner)
+        self._layers: list[Layer] = [
+            make_layer(number, each)
+            if make_layer is not None
+            else FloatLayer(shape, each, device=device, dtype=dtype)
+            for number, each in enumerate(given)
+        ]
+        self._row_step = self._layers[0].row_step
+        self._biases: dict[int, Tensor] = {}
 
     def means(self, tokens: Tensor, lengths: Tensor) -> Tensor:
         """The mean state (n, width) over each text's tokens; tokens (n, t) are padded, lengths are (n,)."""
@@ -88,12 +65,14 @@ class T5Network:
         tokens = tokens.reshape(-1).to(self._device)
         mask = mask.to(self._device) if mask is not None else None
         bias = self._bias(longest, count, mask)  # (n, heads, t, t)
-        x = self._embeddings[tokens]  # (n t, width), the residual stream
+        rows = len(tokens)
+        tokens = functional.pad(tokens, (0, -rows % self._row_step))
+        x = self._embeddings[tokens]  # (n t or a few more, width), the residual stream
         for number, layer in enumerate(self._layers):
-            qkv = self._first_qkv[tokens] if number == 0 else self._normed(x) @ layer.qkv
-            x.addmm_(self._attended(qkv, bias), layer.out)
-            layer.feed.add_to(x)
-        states = (self._normed(x.float()) * self._final_norm).view(count, longest, -1)
+            qkv = self._first_qkv[tokens] if number == 0 else layer.projected(x)
+            layer.add_read(x, self._attended(qkv[:rows], bias))
+            layer.add_feed(x)
+        states = (self._normed(x[:rows].float()) * self._final_norm).view(count, longest, -1)
         if mask is None:
             return states.mean(1)
         return (states * mask.unsqueeze(-1)).sum(1) / lengths.to(self._device).unsqueeze(-1)

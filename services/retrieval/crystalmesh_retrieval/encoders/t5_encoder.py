@@ -16,9 +16,8 @@ from crystalmesh_retrieval.encoders.batches import batches
 from crystalmesh_retrieval.encoders.devices import intra_op_threads
 from crystalmesh_retrieval.encoders.encoder import Embeddings, EncoderInfo, Tower, Vectors
 from crystalmesh_retrieval.encoders.options import Precision
-from crystalmesh_retrieval.encoders.precision import numbers_of
-from crystalmesh_retrieval.encoders.t5 import T5Network
-from crystalmesh_retrieval.encoders.t5_shape import T5Shape, read_weights, t5_shape
+from crystalmesh_retrieval.encoders.precision import network_of
+from crystalmesh_retrieval.encoders.t5_shape import read_weights, t5_shape
 from crystalmesh_retrieval.encoders.tokens import TextTokenizer, Tokens
 from crystalmesh_retrieval.encoders.tower_model import Module, Part, TowerModel, info_of_pair
 
@@ -102,9 +101,9 @@ class T5Tower:
         self._device = device
         weights = read_weights(model.transformer.folder)
         try:
-            self._network = _network(shape, weights, device, precision)
+            self._network = network_of(model.transformer.folder, shape, weights, device, precision)
             self._dense = [_Dense(step, device) for step in model.modules if step.part is Part.DENSE]
-        except (KeyError, RuntimeError) as error:
+        except (KeyError, IndexError, RuntimeError) as error:
             raise DataCorruptError(
                 f"the weights in {model.folder} are not those of its config.json ({str(error)[:200]}): "
                 "restore the encoder's folder from a copy",
@@ -141,9 +140,3 @@ class _Dense:
     def __call__(self, points: Tensor) -> Tensor:
         points = functional.linear(points, self._weight, self._bias)
         return torch.tanh(points) if self._is_tanh else points
-
-
-def _network(shape: T5Shape, weights: Mapping[str, Tensor], device: str, precision: Precision) -> T5Network:
-    """The network with the numbers that are wanted."""
-    numbers = numbers_of(precision, shape, weights, device)
-    return T5Network(shape, weights, device=device, dtype=numbers.dtype, integers=numbers.integers)

@@ -47,7 +47,9 @@ class Recipe(BaseModel):
     skimmed_epochs: int = Field(0, ge=0, description="first ones, that read some sentences on sites only")
 
     learning_rate: float = Field(gt=0)
-    embedding_rate: float = Field(1.0, gt=0, description="how much faster token embeddings learn")
+    table_rate: float = Field(
+        1.0, gt=0, description="how much faster the embeddings of tokens and positions learn"
+    )
     weight_decay: float = Field(0.01, ge=0)
     warm_up: float = Field(0.0, ge=0, lt=1, description="share of the steps")
     decay: float = Field(0.0, ge=0, le=1, description="share of the steps, the last ones, linear to zero")
@@ -86,7 +88,7 @@ PRESETS: dict[str, dict[str, object]] = {
     # From scratch on a CPU: true batches of 128 with similar materials among them, a higher rate, then none.
     "compact": {
         "fresh_blocks": 0.0,
-        "embedding_rate": 20.0,
+        "table_rate": 20.0,
         "epochs": 4,
         "skimmed_epochs": 3,
         "batch": 128,
@@ -102,7 +104,7 @@ FOR_BERT: dict[str, dict[str, object]] = {
     "paper": {"base": "bert-base-uncased", "vocabulary": 30_522},
     "compact": {
         "learning_rate": 5e-4,
-        "embedding_rate": 1.0,
+        "table_rate": 1.0,
     },  # it normalizes after its layers, and is upset by more
 }
 """What the ablation has of its own."""

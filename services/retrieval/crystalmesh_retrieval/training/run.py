@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerFast
 
 from crystalmesh_common.runtime.errors import InvalidFieldError
 from crystalmesh_retrieval.catalog.durable import make_folder, write_file
-from crystalmesh_retrieval.encoders.encoder import EncoderInfo, Vectors
+from crystalmesh_retrieval.encoders.encoder import EncoderInfo, Tower, Vectors
 from crystalmesh_retrieval.sources.source import SourceFileError
 from crystalmesh_retrieval.training.checkpoints import Checkpoints, Progress
 from crystalmesh_retrieval.training.evaluation import QUESTIONS, Summary, Vectorizer, by_cosine, evaluated
@@ -26,6 +26,8 @@ from crystalmesh_retrieval.training.recipe import Recipe
 from crystalmesh_retrieval.training.tokenizer import stored_tokenizer, train_tokenizer
 from crystalmesh_retrieval.training.towers import TowerPair, base_tokenizer, new_towers
 from crystalmesh_retrieval.training.trainer import Machine, Trainer, Watcher
+
+_SAMPLED_PAIRS = 256
 
 Table = Mapping[str, Mapping[int, Summary]]
 """Figures by question and size of the pool."""
@@ -99,7 +101,15 @@ def train_encoder(
         progress = trainer.run(split.train, split.validation, watcher)
         round_weights(towers)
         folder = out / "encoder"
-        info = write_encoder(towers, tokenizer, recipe, folder, name=name, description=_description(recipe))
+        info = write_encoder(
+            towers,
+            tokenizer,
+            recipe,
+            folder,
+            name=name,
+            samples=sample_texts(split.validation, recipe.seed),
+            description=_description(recipe),
+        )
         table = tabulated(trainer.vectors, split.test) if split.test else {}
         facts = {**identity, "progress": asdict(progress), "test": _as_json(table)}
         write_file(folder / "training.json", json.dumps(facts, indent=1).encode() + b"\n")
@@ -124,6 +134,18 @@ def tokenizer_texts(recipe: Recipe, train: Sequence[Pair]) -> Iterator[str]:
     for pair in train:
         yield from (pair.structure, pair.structure_without_formula)
         yield from (query(pair, random, formula=formula) for formula in (True, False))
+
+
+def sample_texts(pairs: Sequence[Pair], seed: int) -> Mapping[Tower, list[str]]:
+    """Texts of some pairs as each tower may read them, with the formula and without."""
+    random = Random(seed)  # noqa: S311 -- it is no secret
+    some = pairs[:: max(1, len(pairs) // _SAMPLED_PAIRS)][:_SAMPLED_PAIRS]
+    return {
+        Tower.PROPERTIES: [
+            query(pair, random, formula=formula) for pair in some for formula in (True, False)
+        ],
+        Tower.STRUCTURE: [text for pair in some for text in (pair.structure, pair.structure_without_formula)],
+    }
 
 
 def round_weights(towers: TowerPair) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from itertools import groupby
 from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -23,8 +24,12 @@ _MOST_CHARACTERS_OF_A_TOKEN = 48
 
 
 def _pieces() -> str:
-    """What is cut out of a text; phrases are what lies between. The first that fits counts."""
-    symbols = "|".join(sorted((s for s in SYMBOLS if s), key=lambda symbol: (-len(symbol), symbol)))
+    """What is cut out of a text; phrases are what lies between. The first that fits counts.
+
+    Reading is a search at every character, so elements are told by their first letter.
+    """
+    symbols = _symbols()
+    ligand = rf"(?<=\d [A-Z]|\d [A-Z][a-z])(?:{symbols})\d{{1,2}}"  # "O6" of "6 TiO6"
     return "|".join(
         (
             r"space group \S+ \(\d{1,3}\)",  # of structures: "space group Fm-3m (225)"
@@ -33,12 +38,21 @@ def _pieces() -> str:
             r"_[a-z][A-Z]\d{1,3}(?=_\d)",  # Pearson symbol
             r"(?<=\d)_\d{1,3}(?!\d)",
             r"-?\d{1,3}\.\d{1,2}",  # "-2.13" of "-2.127"
-            rf"(?<=\d [A-Z]|\d [A-Z][a-z])(?:{symbols})\d{{1,2}}",  # ligands, "O6" of "6 TiO6"
-            rf"(?<! e)(?:{symbols})(?![a-z])",  # but the V of " eV"
+            rf"(?=[A-Z])(?:{ligand}|(?<! e)(?:{symbols})(?![a-z]))",  # but the V of " eV"
             r"(?<=[A-Za-z)])\d{1,3}(?![\d.])",  # amounts
             r"(?<=\.\d\d)\d",  # further decimals one by one
         )
     )
+
+
+def _symbols() -> str:
+    """All elements, two letters before one: "B[aehikr]?|C[adeflmnorsu]?|D[bsy]…"."""
+    told = []
+    for first, group in groupby(sorted(symbol for symbol in SYMBOLS if symbol), key=lambda symbol: symbol[0]):
+        alike = list(group)
+        seconds = "".join(symbol[1] for symbol in alike if len(symbol) > 1)
+        told.append(first + (f"[{seconds}]" if seconds else "") + ("?" if seconds and first in alike else ""))
+    return "|".join(told)
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int, max_tokens: int) -> PreTrainedTokenizerFast:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from crystalmesh_retrieval.encoders.encoder import Vectors
@@ -194,12 +194,16 @@ class Trainer:
 
 
 def _parameter_groups(towers: TowerPair, recipe: Recipe) -> list[dict[str, Any]]:
-    """Everything, and token embeddings, each with how much faster it learns."""
-    embeddings = {id(tower.transformer.get_input_embeddings().weight) for tower in towers.children()}  # type: ignore[operator, union-attr]
+    """Tables (of token embeddings, of T5's position biases) and the rest, each with how fast it learns.
+
+    A step of AdamW has one size for all numbers, and those of tables are large: 1 for a token, several for
+    the bias by which a head reads the token before.
+    """
+    tables = {id(module.weight) for module in towers.modules() if isinstance(module, nn.Embedding)}
     parameters = list(towers.parameters())
     return [
-        {"params": [each for each in parameters if (id(each) in embeddings) is fast], "times": times}
-        for fast, times in ((False, 1.0), (True, recipe.embedding_rate))
+        {"params": [each for each in parameters if (id(each) in tables) is fast], "times": times}
+        for fast, times in ((False, 1.0), (True, recipe.table_rate))
     ]
 
 
