@@ -11,6 +11,7 @@ from crystalmesh_property.evaluation.splits import Split, check_energies, matben
 from crystalmesh_property.graphs.packed import PackedGraphs
 from crystalmesh_property.graphs.packing import pack
 from crystalmesh_property.training.experiment import Experiment
+from crystalmesh_property.training.hull import add_hull_distances
 
 
 def load_data(
@@ -48,6 +49,8 @@ def load_data(
         )
     elif config.validation is not None and config.test is not None:
         pool, split = mp20_split(graphs(config.train), graphs(config.validation), graphs(config.test), extra)
+        if config.hull is not None:
+            add_hull_distances(pool, data / config.hull)
     else:
         raise InvalidFieldError("MP-20 needs its validation and its test part", field="data")
     return pool, split.fewer(config.rows, seed=experiment.seed) if config.rows else split

@@ -26,6 +26,9 @@ class DataConfig(_Section):
     validation: Path | None = Field(None, description="MP-20's validation part")
     test: Path | None = Field(None, description="MP-20's test part")
     extra: tuple[Path, ...] = Field((), description="tables that add moduli and gaps to MP-20")
+    hull: Path | None = Field(
+        None, description="entries from which hull distances that MP-20's train part lacks are computed"
+    )
     fold: int = Field(0, ge=0, le=4, description="MatBench's fold to judge")
     validation_share: float = Field(0.04, gt=0, lt=1, description="of the other folds, set aside")
     rows: int | None = Field(None, gt=0, description="learn from at most so many")
@@ -34,6 +37,8 @@ class DataConfig(_Section):
     def _complete(self) -> Self:
         if self.protocol == "mp20" and (self.validation is None or self.test is None):
             raise ValueError("MP-20 needs its validation and its test part")
+        if self.protocol == "matbench" and self.hull is not None:
+            raise ValueError("MatBench's tables have no formation energies to compute hull distances from")
         return self
 
 

@@ -70,6 +70,14 @@ def read_reference(path: Path) -> Reference:
     return Reference(_provenance(description), entries, description.elemental_energies)
 
 
+def read_entries(path: Path) -> list[Entry]:
+    """The entries of a table of formation energies, without a description. Raises ReferenceFileError."""
+    try:
+        return _entries(_read(path), None)
+    except (OSError, pa.ArrowException, InvalidFieldError, ValueError) as error:
+        raise ReferenceFileError(f"{path} is no table of entries: {str(error).splitlines()[0]}") from None
+
+
 def _provenance(description: ReferenceDescription) -> Provenance:
     return Provenance(
         name=description.name,
