@@ -162,12 +162,17 @@ def _outcome(read: Callable[[int], Item], position: int) -> Item | CrystalMeshEr
 
 def _search(query: Query, query_id: str, plan: SearchPlan, reading: Reading) -> Search:
     text, crystal = _text(query, query_id, None, reading)
-    if crystal is None:
-        return Search(text, plan)
-    formula, wanted = reduced_formula(crystal), plan.material_filter.formula
-    if wanted and reduced_formula_of_text(wanted) != formula:
+    formula = reduced_formula(crystal) if crystal is not None else _formula_named(query)
+    wanted = plan.material_filter.formula
+    if not formula or (wanted and reduced_formula_of_text(wanted) != formula):
         return Search(text, plan, crystal)
     return Search(text, plan, crystal, replace(plan.material_filter, formula=formula))
+
+
+def _formula_named(query: Query) -> str:
+    """The reduced formula that a text or a target names, "" without one."""
+    target = query.target if query.WhichOneof("query") == "target" else target_of_words(query.text)
+    return reduced_formula_of_text(target.formula) if target is not None and target.formula else ""
 
 
 def _text(query: Query, query_id: str, tower: Tower | None, reading: Reading) -> tuple[Text, Crystal | None]:

@@ -19,7 +19,7 @@ CHARACTERS_PER_TOKEN = 3.0
 """About, in descriptions of crystals; only the size of batches depends on it."""
 
 _FEWEST_OF_FORMULA = 50
-"""Materials of a crystal's formula that are compared with it, the nearest first."""
+"""Materials of one formula that are found, the nearest first; a crystal is compared with them."""
 
 
 class FoundHit(Protocol):
@@ -69,7 +69,7 @@ class Search:
     text: Text
     plan: SearchPlan
     crystal: Crystal | None = None  # that the text describes, for a query by crystal
-    formula_filter: MaterialFilter | None = None  # what may be the same crystal passes; None: nothing may
+    formula_filter: MaterialFilter | None = None  # what has the formula that was named; None: none was
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +83,7 @@ class Encoded:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """The nearest materials of a search, and those of the same formula where it was by crystal."""
+    """The nearest materials of a search, and those of the formula that it names."""
 
     search: Search
     hits: Sequence[FoundHit]

@@ -97,6 +97,31 @@ async def test_the_same_structure_comes_first(tmp_path: Path) -> None:
     assert ids_of(none) == []
 
 
+async def test_a_formula_that_is_named_comes_first(tmp_path: Path) -> None:
+    """Text or target, in any spelling: materials of its formula come before others whose words are nearer."""
+    decoy = "two NaCl please diamond silicon Si"
+    async with retrieval(tmp_path) as server:
+        await add(
+            server.stub,
+            "known",
+            to_add(silicon(), structure_description=decoy),
+            to_add(sodium_chloride(), structure_description="said otherwise"),
+            to_add(iron()),
+        )
+        by_text, other, by_target = await search(
+            server,
+            text("two Na2Cl2 please diamond silicon", id="text"),
+            text("diamond silicon", id="no formula"),
+            Query(target=Target(formula="Na4Cl4", free_text="diamond silicon"), id="target"),
+        )
+        (filtered,) = await search(server, text("NaCl"), filter=MaterialFilter(formula="Si"))
+    assert ids_of(by_text)[0] == ids_of(by_target)[0] == "NaCl"
+    assert by_text.hits.hits[0].similarity < by_text.hits.hits[1].similarity
+    assert len(ids_of(by_text)) == len(set(ids_of(by_text))) == 3
+    assert ids_of(other)[0] == "Si"
+    assert ids_of(filtered) == ["Si"]
+
+
 async def test_a_filter_acts_inside_the_search(tmp_path: Path) -> None:
     """Far materials that pass fill the limit; where none passes the list is empty and no error."""
     salts = [to_add(sodium_chloride(f"salt-{n}", a=5.5 + n / 100)) for n in range(20)]

@@ -82,11 +82,11 @@ class Query(_message.Message):
     id: _builtins.str
     """The caller's name for it. Unset: the position in the request, "0" for the first."""
     text: _builtins.str
-    """A description in words, 1 to 20,000 characters."""
+    """A description in words, 1 to 20,000 characters. Materials of a formula that it names come first."""
     @_builtins.property
     def target(self) -> _target_pb2.Target:
         """A target. It is written out as a description and compared as such: hits are near it, and need not
-        fulfil it. To demand parts of it, set the filter.
+        fulfil it, but materials of its formula come first. To demand parts of it, set the filter.
         """
 
     @_builtins.property
