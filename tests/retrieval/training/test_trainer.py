@@ -11,7 +11,9 @@ from sentence_transformers import SentenceTransformer
 from transformers import T5Config, T5EncoderModel
 
 from crystalmesh_common.runtime.errors import InvalidFieldError, ModelNotFoundError
+from crystalmesh_retrieval.encoders.encoder import Tower
 from crystalmesh_retrieval.encoders.folder import open_encoder_folder
+from crystalmesh_retrieval.encoders.ranges import read_ranges
 from crystalmesh_retrieval.training.checkpoints import Progress
 from crystalmesh_retrieval.training.recipe import Recipe, recipe
 from crystalmesh_retrieval.training.run import Outcome, Split, train_encoder
@@ -122,6 +124,16 @@ def test_encoder_is_one_of_sentence_transformers(split: Split, tmp_path: Path, a
         assert abs((vectors**2).sum(1) - 1).max() < 1e-5
         assert next(model.parameters()).dtype == torch.float32
     assert not [path for path in outcome.encoder.rglob("*") if path.suffix in {".bin", ".pt", ".pkl"}]
+
+
+def test_a_t5_knows_its_ranges(split: Split, tmp_path: Path) -> None:
+    """What computing in bytes has to know is stored with each tower, a T5's and no other's."""
+    for architecture in ("t5", "bert"):
+        folder = trained(tiny(epochs=1, architecture=architecture), split, tmp_path / architecture).encoder
+        for tower in Tower:
+            ranges = read_ranges(folder / tower)
+            assert (ranges is not None) is (architecture == "t5")
+            assert ranges is None or len(ranges) == tiny().layers
 
 
 def test_pretrained_base_from_a_folder(split: Split, tmp_path: Path) -> None:
