@@ -8,11 +8,11 @@ from crystalmesh.crystal.v1.target_pb2 import Target
 from crystalmesh_common.crystal.composition import reduced_formula_of_text
 from crystalmesh_common.crystal.description import describe_target
 from crystalmesh_common.crystal.elements import ATOMIC_NUMBERS, MAX_ATOMIC_NUMBER, symbol_of
+from crystalmesh_common.crystal.symmetry import SPACE_GROUPS
 from crystalmesh_common.runtime.errors import ContradictoryTargetError, InvalidFieldError
 from crystalmesh_retrieval.convert import bounds_of, crystal_system_of
 
 MAX_FREE_TEXT_CHARACTERS = 4000
-_SPACE_GROUPS = 230
 
 
 def target_text(target: Target) -> str:
@@ -37,7 +37,7 @@ def check_target(target: Target) -> None:
                     f"target.{field}: {number} is no atomic number", field=f"target.{field}"
                 )
     symmetry = target.WhichOneof("symmetry")
-    if symmetry == "space_group_number" and not 1 <= target.space_group_number <= _SPACE_GROUPS:
+    if symmetry == "space_group_number" and not 1 <= target.space_group_number <= SPACE_GROUPS:
         raise InvalidFieldError(
             f"target.space_group_number: {target.space_group_number} is no space group, 1 to 230 are",
             field="target.space_group_number",

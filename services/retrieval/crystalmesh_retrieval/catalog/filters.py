@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 
 from crystalmesh_common.crystal.composition import reduced_formula_of_text
 from crystalmesh_common.crystal.elements import ATOMIC_NUMBERS, MAX_ATOMIC_NUMBER
+from crystalmesh_common.crystal.symmetry import SPACE_GROUPS
 from crystalmesh_common.runtime.errors import InvalidFieldError
 from crystalmesh_retrieval.catalog.material import Property
 from crystalmesh_retrieval.catalog.rows import element_bits
 
 Mask = NDArray[np.bool_]
-
-_SPACE_GROUPS = 230
 
 
 class CrystalSystem(StrEnum):
@@ -79,7 +78,7 @@ class MaterialFilter:
                 if not 1 <= number <= MAX_ATOMIC_NUMBER:
                     raise InvalidFieldError(f"{number} is no atomic number", field=name)
         for number in self.space_group_numbers:
-            if not 1 <= number <= _SPACE_GROUPS:
+            if not 1 <= number <= SPACE_GROUPS:
                 raise InvalidFieldError(
                     f"{number} is no space group, 1 to 230 are", field="space_group_numbers"
                 )
@@ -126,8 +125,8 @@ class MaterialFilter:
 
     def _space_groups(self) -> Mask:
         """By number, (231,): whether a space group passes both conditions."""
-        numbers = np.arange(_SPACE_GROUPS + 1)
-        passed = np.ones(_SPACE_GROUPS + 1, dtype=bool)
+        numbers = np.arange(SPACE_GROUPS + 1)
+        passed = np.ones(SPACE_GROUPS + 1, dtype=bool)
         if self.space_group_numbers:
             passed &= np.isin(numbers, list(self.space_group_numbers))
         if self.crystal_systems:
