@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 from crystalmesh.crystal.v1.crystal_pb2 import CrystalInput
+from crystalmesh.property.v1 import property_service_pb2_grpc
+from crystalmesh.property.v1.prediction_pb2 import PredictOptions, PredictRequest, PredictStreamRequest
 from crystalmesh.relaxation.v1 import evaluation_pb2, relaxation_service_pb2_grpc
 from crystalmesh.retrieval.v1 import retrieval_service_pb2_grpc
 from crystalmesh.retrieval.v1.ingestion_pb2 import AddMaterialsRequest, MaterialInput
@@ -34,6 +36,7 @@ from crystalmesh_common.runtime.errors import (
     ResourceNotFoundError,
 )
 from crystalmesh_common.runtime.statuses import from_rpc_failure
+from tests.property.server.tiny_models import tiny_models
 
 ROOT = Path(__file__).resolve().parents[2]
 CLI = [sys.executable, "-m", "crystalmesh_client.cli"]
@@ -82,10 +85,17 @@ class RunningMesh:
     params=["standalone", pytest.param("ray", marks=[pytest.mark.ray, pytest.mark.timeout(300)])],
 )
 def mesh(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningMesh]:
-    """Relaxation and retrieval, up and ready; down again at the end."""
+    """Relaxation, retrieval and property, up and ready; down again at the end."""
     home = tmp_path_factory.mktemp(f"mesh-{request.param}")
-    running = RunningMesh(home, {**os.environ, "CRYSTALMESH_HOME": str(home)})
-    up = running.run("up", "relaxation", "retrieval", "--runtime", request.param, "--detach")
+    models = tiny_models(tmp_path_factory.mktemp("models"))
+    variables = {
+        "CRYSTALMESH_HOME": str(home),
+        "CRYSTALMESH_PROPERTY_MODELS": json.dumps([str(models)]),
+        "CRYSTALMESH_PROPERTY_SHIPPED_MODELS": "false",
+        "CRYSTALMESH_PROPERTY_WORKERS": "1",
+    }
+    running = RunningMesh(home, {**os.environ, **variables})
+    up = running.run("up", "relaxation", "retrieval", "property", "--runtime", request.param, "--detach")
     assert up.returncode == 0, up.stdout + up.stderr
     yield running
     down = running.run("down")
@@ -192,6 +202,28 @@ def test_materials_are_added_and_found_again(mesh: RunningMesh) -> None:
     assert [rejection.index for rejection in added.rejections] == [3]
     assert sorted(match.material_id for match in found.matches.matches) == ["salt-0", "salt-1", "salt-2"]
     assert isinstance(from_rpc_failure(raised.value), ResourceNotFoundError)
+
+
+def test_a_stream_of_crystals_is_predicted(mesh: RunningMesh) -> None:
+    """Outcomes of a stream come one per crystal, a bad one among them, and errors are typed."""
+    route = (("application", "property"),)
+    salt = CrystalInput(crystal=crystal_to_proto(NACL))
+    stream = [
+        PredictStreamRequest(crystals=[salt, CrystalInput(id="alloy", cif_text=DISORDERED)]),
+        PredictStreamRequest(crystals=[salt]),
+    ]
+    with grpc.insecure_channel(mesh.address("property")) as channel:
+        stub = property_service_pb2_grpc.PropertyServiceStub(channel)
+        outcomes = list(stub.PredictStream(iter(stream), metadata=route, timeout=60))
+        request = PredictRequest(crystals=[salt], options=PredictOptions(model="none-such"))
+        with pytest.raises(grpc.RpcError) as raised:
+            list(stub.Predict(request, metadata=route, timeout=60))
+    by_index = {outcome.index: outcome for outcome in outcomes}
+    assert len(outcomes) == 3
+    assert len(by_index[0].prediction.values) == 3
+    assert by_index[2].prediction.values[0].value == pytest.approx(by_index[0].prediction.values[0].value)
+    assert DisorderedCrystalError.reason.encode() in by_index[1].error.SerializeToString()
+    assert isinstance(from_rpc_failure(raised.value), ModelNotFoundError)
 
 
 def test_the_command_line_finds_the_mesh(mesh: RunningMesh) -> None:

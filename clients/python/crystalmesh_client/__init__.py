@@ -21,9 +21,11 @@ from crystalmesh_client.ingestion import AddedMaterials, Rejection
 from crystalmesh_client.matches import Match, Matches, MatchTolerance
 from crystalmesh_client.materials import Material, MaterialInput, MaterialSource
 from crystalmesh_client.mesh import AsyncMesh, Mesh
+from crystalmesh_client.model_cards import ModelCard, ModelMetric, TrainingData
 from crystalmesh_client.models import Model
 from crystalmesh_client.phases import Phase
 from crystalmesh_client.phonons import PhononOptions, Phonons
+from crystalmesh_client.predictions import DomainWarning, PredictedValue, Prediction
 from crystalmesh_client.properties import PropertyValue, ValueSource
 from crystalmesh_client.queries import Query
 from crystalmesh_client.references import Reference
@@ -43,6 +45,7 @@ __all__ = [
     "Credentials",
     "Crystal",
     "CrystalMeshError",
+    "DomainWarning",
     "DynamicsFrame",
     "DynamicsOptions",
     "DynamicsReport",
@@ -64,10 +67,14 @@ __all__ = [
     "MaterialSource",
     "Mesh",
     "Model",
+    "ModelCard",
+    "ModelMetric",
     "Phase",
     "PhaseDiagram",
     "PhononOptions",
     "Phonons",
+    "PredictedValue",
+    "Prediction",
     "PropertyValue",
     "Query",
     "Reference",
@@ -80,6 +87,7 @@ __all__ = [
     "SearchHit",
     "SearchHits",
     "Target",
+    "TrainingData",
     "Trajectory",
     "ValueSource",
 ]

@@ -43,6 +43,10 @@ class Attempts:
     def __init__(self) -> None:
         self._failed = 0
 
+    def succeeded(self) -> None:
+        """What failed before does not count any more."""
+        self._failed = 0
+
     def pause_after(self, error: CrystalMeshError) -> float:
         """Seconds to wait before the next attempt; raises `error` after the last."""
         self._failed += 1

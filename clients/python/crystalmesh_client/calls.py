@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 
 from crystalmesh_client.batches import Item, Unanswered, chunks, stream_all
 from crystalmesh_client.connection import Connection, translated_errors
+from crystalmesh_client.exchanges import AsyncExchange, Exchange
 from crystalmesh_client.questions import Outcome, Question
 from crystalmesh_client.uploads import upload, upload_async
 from crystalmesh_common.runtime.errors import UnavailableError
@@ -79,6 +80,12 @@ class Caller:
         method = getattr(self._stub, rpc).future
         metadata = self._connection.metadata(self._service)
         return upload(lambda feed: method(feed, metadata=metadata, timeout=timeout), messages)
+
+    def exchange(self, rpc: str, timeout: float | None) -> Exchange:
+        """A call in which both sides stream, which begins now."""
+        method = getattr(self._stub, rpc)
+        metadata = self._connection.metadata(self._service)
+        return Exchange(lambda feed: method(feed, metadata=metadata, timeout=timeout))
 
     def close(self) -> None:
         """Close the channel; running calls are cancelled."""
@@ -154,6 +161,12 @@ class AsyncCaller:
         method = getattr(self._stub, rpc)
         call = method(metadata=self._connection.metadata(self._service), timeout=timeout)
         return await upload_async(call, messages)
+
+    def exchange(self, rpc: str, timeout: float | None, changed: asyncio.Event) -> AsyncExchange:
+        """`changed` is set whenever there is something new about it."""
+        method = getattr(self._stub, rpc)
+        call = method(metadata=self._connection.metadata(self._service), timeout=timeout)
+        return AsyncExchange(call, changed)
 
     async def close(self) -> None:
         await self._channel.close()

@@ -7,12 +7,17 @@ from types import TracebackType
 from typing import Self
 
 from crystalmesh_client.connection import Connection, Credentials
+from crystalmesh_client.property import PropertyClient
+from crystalmesh_client.property_async import AsyncPropertyClient
 from crystalmesh_client.relaxation import RelaxationClient
 from crystalmesh_client.relaxation_async import AsyncRelaxationClient
 from crystalmesh_client.retrieval import RetrievalClient
 from crystalmesh_client.retrieval_async import AsyncRetrievalClient
 from crystalmesh_client.stability import StabilityClient
 from crystalmesh_client.stability_async import AsyncStabilityClient
+
+_Client = PropertyClient | RelaxationClient | RetrievalClient | StabilityClient
+_AsyncClient = AsyncPropertyClient | AsyncRelaxationClient | AsyncRetrievalClient | AsyncStabilityClient
 
 
 class _Mesh:
@@ -37,6 +42,11 @@ class Mesh(_Mesh):
     """
 
     @cached_property
+    def property(self) -> PropertyClient:
+        """Trained models: band gaps, formation energies, moduli, with how far each may be trusted."""
+        return PropertyClient(self._connection)
+
+    @cached_property
     def relaxation(self) -> RelaxationClient:
         """Potentials: energies, forces, stress, relaxations, molecular dynamics."""
         return RelaxationClient(self._connection)
@@ -54,7 +64,7 @@ class Mesh(_Mesh):
     def close(self) -> None:
         """Close all connections; running calls are cancelled."""
         for client in list(vars(self).values()):
-            if isinstance(client, RelaxationClient | RetrievalClient | StabilityClient):
+            if isinstance(client, _Client):
                 client.close()
 
     def __enter__(self) -> Self:
@@ -68,6 +78,11 @@ class Mesh(_Mesh):
 
 class AsyncMesh(_Mesh):
     """A mesh, for asyncio code; otherwise like `Mesh`. Use it on one event loop."""
+
+    @cached_property
+    def property(self) -> AsyncPropertyClient:
+        """Trained models: band gaps, formation energies, moduli, with how far each may be trusted."""
+        return AsyncPropertyClient(self._connection)
 
     @cached_property
     def relaxation(self) -> AsyncRelaxationClient:
@@ -87,7 +102,7 @@ class AsyncMesh(_Mesh):
     async def close(self) -> None:
         """Close all connections; running calls are cancelled."""
         for client in list(vars(self).values()):
-            if isinstance(client, AsyncRelaxationClient | AsyncRetrievalClient | AsyncStabilityClient):
+            if isinstance(client, _AsyncClient):
                 await client.close()
 
     async def __aenter__(self) -> Self:

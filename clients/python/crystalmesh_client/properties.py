@@ -29,6 +29,16 @@ Range = tuple[float | None, float | None]
 """The smallest and the largest acceptable value; None: no bound on that side."""
 
 PROPERTY_NAMES: tuple[PropertyName, ...] = get_args(PropertyName)
+SHORT_NAMES: Mapping[str, str] = {
+    "formation_energy_ev_per_atom": "formation eV/atom",
+    "band_gap_ev": "gap eV",
+    "energy_above_hull_ev_per_atom": "above hull eV/atom",
+    "bulk_modulus_gpa": "K GPa",
+    "shear_modulus_gpa": "G GPa",
+    "magnetization_mu_b_per_cubic_angstrom": "magnetization μB/Å³",
+}
+"""What stands above columns of properties that somebody measured, computed or predicted."""
+
 _SOURCE_KINDS: tuple[SourceKindName, ...] = get_args(SourceKindName)
 
 _NUMBERS: Mapping[str, property_pb2.Property.ValueType] = {

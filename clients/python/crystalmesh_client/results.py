@@ -136,6 +136,7 @@ class Failed:
 
     id: str
     error: CrystalMeshError
+    index: int | None = None  # in a stream: its place among all that were given, from 0
 
     def _repr_html_(self) -> str:
         return (

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from crystalmesh.retrieval.v1 import search_pb2
 from crystalmesh_client.conditions import Target
 from crystalmesh_client.materials import Material, material_from
 from crystalmesh_client.notebook import html_grid, html_table
-from crystalmesh_client.properties import PROPERTY_NAMES, PropertyValue
+from crystalmesh_client.properties import PROPERTY_NAMES, SHORT_NAMES, PropertyValue
 from crystalmesh_client.queries import Query
 from crystalmesh_common.crystal.composition import reduced_formula
 from crystalmesh_common.crystal.structure import Crystal
-
-SHORT_NAMES: Mapping[str, str] = {
-    "formation_energy_ev_per_atom": "formation eV/atom",
-    "band_gap_ev": "gap eV",
-    "energy_above_hull_ev_per_atom": "above hull eV/atom",
-    "bulk_modulus_gpa": "K GPa",
-    "shear_modulus_gpa": "G GPa",
-    "magnetization_mu_b_per_cubic_angstrom": "magnetization μB/Å³",
-}
-"""What stands above columns of properties that somebody measured, computed or predicted."""
 
 _SHOWN_CHARACTERS = 60
 

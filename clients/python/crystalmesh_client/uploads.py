@@ -18,6 +18,9 @@ from google.protobuf.message import Message
 from crystalmesh_client.connection import translated_errors
 from crystalmesh_common.runtime.statuses import RpcFailure, from_rpc_failure
 
+_LOOKS, _SECONDS_BETWEEN_LOOKS = 100, 0.01
+"""How often to look for a status that is to come; mostly the first look finds it."""
+
 
 class Feed:
     """Hands messages from the caller's thread to gRPC's, one at a time.
@@ -26,18 +29,28 @@ class Feed:
     items, and what it raises is the caller's to see.
     """
 
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
+    def __init__(self, changed: threading.Condition | None = None) -> None:
+        self._changed = changed or threading.Condition()
         self._next: Message | None = None
         self._ended = False
+
+    @property
+    def is_free(self) -> bool:
+        """Whether gRPC has taken all that was put there."""
+        return self._next is None
+
+    def put(self, message: Message) -> None:
+        """Leave a message for gRPC to take, when it is free."""
+        with self._changed:
+            self._next = message
+            self._changed.notify_all()
 
     def offer(self, message: Message) -> bool:
         """Wait until gRPC takes the message; False when the call ends instead."""
         with self._changed:
-            self._next = message
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: self._next is None or self._ended)
-            return self._next is None
+            self.put(message)
+            self._changed.wait_for(lambda: self.is_free or self._ended)
+            return self.is_free
 
     def end(self) -> None:
         """What was offered is all, or the call has ended."""
@@ -78,24 +91,29 @@ def upload(start: Callable[[Feed], Any], messages: Generator[Message, None, None
         feed.end()
 
 
-class AsyncUpload(Protocol):
-    """What we use of grpc.aio's call with a stream of requests."""
+class AsyncWriter(Protocol):
+    """What we use of grpc.aio's calls with a stream of requests."""
 
     def add_done_callback(self, callback: Callable[[Any], None]) -> None: ...
     def write(self, request: Any) -> Awaitable[None]: ...
     def done_writing(self) -> Awaitable[None]: ...
     def cancel(self) -> bool: ...
+
+
+class AsyncUpload(AsyncWriter, Protocol):
+    """The same, of those with one response."""
+
     def __await__(self) -> Generator[Any, None, Any]: ...
 
 
 async def upload_async(call: AsyncUpload, messages: AsyncGenerator[Message, None]) -> Any:
     """The same for a call of grpc.aio that has begun."""
-    first = _FirstStatus()
+    first = FirstStatus()
     call.add_done_callback(first.note)
     try:
         async with aclosing(messages):
             async for message in messages:
-                if not await _written(call, message):
+                if not await written(call, message):
                     break
         await call.done_writing()
         return await call
@@ -105,7 +123,7 @@ async def upload_async(call: AsyncUpload, messages: AsyncGenerator[Message, None
         call.cancel()
 
 
-async def _written(call: AsyncUpload, message: Message) -> bool:
+async def written(call: AsyncWriter, message: Message) -> bool:
     """Whether the message was taken; otherwise the call has ended, and why is for its own answer to say."""
     try:
         await call.write(message)
@@ -114,7 +132,7 @@ async def _written(call: AsyncUpload, message: Message) -> bool:
     return True
 
 
-class _FirstStatus:
+class FirstStatus:
     """The status that a call of grpc.aio ended with at first.
 
     When a call ends while a message is being written, grpc.aio 1.85 sets a status of its own, INTERNAL with
@@ -134,10 +152,23 @@ class _FirstStatus:
             return False
         return self._parts[0] is not grpc.StatusCode.INTERNAL or bool(self._parts[2])
 
+    @property
+    def is_ok(self) -> bool:
+        """Whether the server ended the call well."""
+        return self._parts is not None and self._parts[0] is grpc.StatusCode.OK
+
     def note(self, call: Any) -> None:
         """To be called when the call is done."""
-        if self._parts is None:
+        if not (self.is_true or self.is_ok):
             self._parts = _at_once(call.code()), _at_once(call.details()), _at_once(call.trailing_metadata())
+
+    async def settle(self, call: Any) -> None:
+        """Wait for what the server says of a call that is done: it may come a moment after grpc.aio's own."""
+        for _ in range(_LOOKS):
+            self.note(call)
+            if self.is_true or self.is_ok:
+                return
+            await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
 
     def code(self) -> grpc.StatusCode:
         return grpc.StatusCode.UNKNOWN if self._parts is None else self._parts[0]

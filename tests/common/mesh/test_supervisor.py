@@ -121,16 +121,16 @@ def certificate(home: MeshHome, monkeypatch: pytest.MonkeyPatch) -> None:
 
 PLANNED_METHODS = {
     "generation": "/crystalmesh.generation.v1.GenerationService/Generate",
-    "property": "/crystalmesh.property.v1.PropertyService/Predict",
     "agent": "/crystalmesh.agent.v1.StudyService/ListStudies",
 }
-PROPERTY = find_service("property")
+# The lightest service there is.
+LIGHT = find_service("generation")
 RETRIEVAL = find_service("retrieval")
 
 
 async def test_a_mesh_from_its_start_to_its_end(home: MeshHome) -> None:
     """Services become ready, clients find them by the map, and nothing is left after the stop."""
-    async with supervised(home, RETRIEVAL, PROPERTY) as mesh:
+    async with supervised(home, RETRIEVAL, LIGHT) as mesh:
         record = await mesh.until(lambda record: record.ready)
         endpoints = read_endpoint_map(home.endpoint_map)
         assert endpoints.supervisor_pid == os.getpid()
@@ -147,16 +147,16 @@ async def test_a_mesh_from_its_start_to_its_end(home: MeshHome) -> None:
 
 async def test_a_killed_service_comes_back_where_it_was(home: MeshHome) -> None:
     """After kill -9 a service has a new process on its old address, and the others never noticed."""
-    async with supervised(home, RETRIEVAL, PROPERTY) as mesh:
+    async with supervised(home, RETRIEVAL, LIGHT) as mesh:
         before = await mesh.until(lambda record: record.ready)
-        os.kill(before.services["property"].pid or 0, signal.SIGKILL)
-        record = await mesh.until(lambda record: record.ready and record.services["property"].restarts == 1)
-        was, now = before.services["property"], record.services["property"]
+        os.kill(before.services["generation"].pid or 0, signal.SIGKILL)
+        record = await mesh.until(lambda record: record.ready and record.services["generation"].restarts == 1)
+        was, now = before.services["generation"], record.services["generation"]
         assert now.endpoint == was.endpoint
         assert now.pid != was.pid
         assert (now.exit_code, now.reason) == (-signal.SIGKILL, "killed by SIGKILL")
         assert record.services["retrieval"] == before.services["retrieval"]
-        assert read_endpoint_map(home.endpoint_map).services["property"] == was.endpoint
+        assert read_endpoint_map(home.endpoint_map).services["generation"] == was.endpoint
 
 
 async def test_a_service_that_hangs_is_unhealthy_until_it_answers(
@@ -164,30 +164,30 @@ async def test_a_service_that_hangs_is_unhealthy_until_it_answers(
 ) -> None:
     """Health is followed as long as a service runs; one that does not answer is told, and not killed."""
     monkeypatch.setattr("crystalmesh_common.mesh.supervision._READY_POLL_SECONDS", 0.02)
-    async with supervised(home, PROPERTY) as mesh:
-        pid = (await mesh.until(lambda record: record.ready)).services["property"].pid or 0
+    async with supervised(home, LIGHT) as mesh:
+        pid = (await mesh.until(lambda record: record.ready)).services["generation"].pid or 0
         os.kill(pid, signal.SIGSTOP)
         try:
-            await mesh.status("property", State.UNHEALTHY)
+            await mesh.status("generation", State.UNHEALTHY)
         finally:
             os.kill(pid, signal.SIGCONT)
-        status = await mesh.status("property", State.READY)
+        status = await mesh.status("generation", State.READY)
         assert (status.pid, status.restarts) == (pid, 0)
 
 
 async def test_a_service_whose_port_was_taken_moves(home: MeshHome) -> None:
     """When somebody takes the port of a crashed service, it comes back on another, and the map follows."""
-    async with supervised(home, PROPERTY) as mesh:
-        status = (await mesh.until(lambda record: record.ready)).services["property"]
+    async with supervised(home, LIGHT) as mesh:
+        status = (await mesh.until(lambda record: record.ready)).services["generation"]
         assert status.endpoint is not None
         port = int(status.endpoint.address.rpartition(":")[2])
         os.kill(status.pid or 0, signal.SIGKILL)
         with _taken(port):
-            record = await mesh.until(lambda r: r.ready and r.services["property"].pid != status.pid)
-            moved = record.services["property"].endpoint
+            record = await mesh.until(lambda r: r.ready and r.services["generation"].pid != status.pid)
+            moved = record.services["generation"].endpoint
             assert moved is not None
             assert moved.address != status.endpoint.address
-            assert read_endpoint_map(home.endpoint_map).services["property"] == moved
+            assert read_endpoint_map(home.endpoint_map).services["generation"] == moved
 
 
 def _taken(port: int) -> socket.socket:
@@ -219,11 +219,11 @@ async def test_a_service_that_fails_later_leaves_the_others_running(home: MeshHo
     """Once all were ready, one that cannot be started any more does not take the mesh down."""
     config = tmp_path / "mesh.toml"
     config.write_text("")
-    async with supervised(home, RETRIEVAL, PROPERTY, config=config) as mesh:
+    async with supervised(home, RETRIEVAL, LIGHT, config=config) as mesh:
         before = await mesh.until(lambda record: record.ready)
-        config.write_text("[property]\ndrain_seconds = 'long'\n")
-        os.kill(before.services["property"].pid or 0, signal.SIGKILL)
-        status = await mesh.status("property", State.FAILED)
+        config.write_text("[generation]\ndrain_seconds = 'long'\n")
+        os.kill(before.services["generation"].pid or 0, signal.SIGKILL)
+        status = await mesh.status("generation", State.FAILED)
         assert "drain_seconds: Input should be a valid number" in (status.reason or "")
         assert mesh.supervisor.record.services["retrieval"] == before.services["retrieval"]
         mesh.supervisor.stop()
@@ -232,11 +232,11 @@ async def test_a_service_that_fails_later_leaves_the_others_running(home: MeshHo
 
 async def test_bad_settings_are_not_tried_again(home: MeshHome, monkeypatch: pytest.MonkeyPatch) -> None:
     """A setting that cannot be used ends the mesh at the first try, with the line that tells of it."""
-    monkeypatch.setenv("CRYSTALMESH_PROPERTY_HOST", "192.0.2.1")
-    async with supervised(home, RETRIEVAL, PROPERTY) as mesh:
+    monkeypatch.setenv("CRYSTALMESH_GENERATION_HOST", "192.0.2.1")
+    async with supervised(home, RETRIEVAL, LIGHT) as mesh:
         assert not await mesh.ended()
     (failed,) = mesh.supervisor.record.failed
-    assert (failed.name, failed.exit_code, failed.restarts) == ("property", 2, 0)
+    assert (failed.name, failed.exit_code, failed.restarts) == ("generation", 2, 0)
     assert "host 192.0.2.1 is not loopback: set tokens_file" in (failed.reason or "")
     assert mesh.supervisor.record.services["retrieval"].state is State.STOPPED
 
@@ -280,11 +280,11 @@ async def test_a_second_order_to_stop_does_not_wait(
 @pytest.mark.usefixtures("certificate")
 async def test_a_mesh_with_tls(home: MeshHome) -> None:
     """A service with a certificate of its own, for any name, is seen to be ready, and the map says TLS."""
-    async with supervised(home, PROPERTY) as mesh:
+    async with supervised(home, LIGHT) as mesh:
         await mesh.until(lambda record: record.ready)
         endpoints = read_endpoint_map(home.endpoint_map).services
-        assert endpoints["property"].tls
-        assert await health_of(endpoints) == {"property": "serving"}
+        assert endpoints["generation"].tls
+        assert await health_of(endpoints) == {"generation": "serving"}
 
 
 async def test_planned_methods_say_so(home: MeshHome) -> None:
@@ -304,10 +304,10 @@ async def test_planned_methods_say_so(home: MeshHome) -> None:
 
 def test_on_ray_one_process_hosts_all(home: MeshHome) -> None:
     """The runtime ray is one process that is told which services to host, supervised like any other."""
-    (host,) = hosts_of([RETRIEVAL, PROPERTY], RAY)
-    assert host.services == ("retrieval", "property")
+    (host,) = hosts_of([RETRIEVAL, LIGHT], RAY)
+    assert host.services == ("retrieval", "generation")
     command = host.command(home, previous=None)
-    assert command[1:5] == ["-m", "crystalmesh_common.runtime.ray", "--services", "retrieval,property"]
+    assert command[1:5] == ["-m", "crystalmesh_common.runtime.ray", "--services", "retrieval,generation"]
     assert command[5:] == ["--parent-pid", str(os.getpid()), "--endpoint-file", f"{home.root}/run/ray.json"]
 
 
@@ -315,4 +315,4 @@ def test_a_runtime_that_is_not_installed_is_a_usage_error(monkeypatch: pytest.Mo
     """Asking for Ray without having it names what to install."""
     monkeypatch.setattr("crystalmesh_common.mesh.supervisor.find_spec", lambda _: None)
     with pytest.raises(MeshUsageError, match=r"crystalmesh\[ray\]"):
-        MeshPlan([PROPERTY], RAY)
+        MeshPlan([LIGHT], RAY)

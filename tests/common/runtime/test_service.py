@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import StartService, until
 
 # The lightest service there is; what is tested is what all of them share.
-LIGHT = "property"
+LIGHT = "generation"
 SECRET = "a-very-secret-token"
 
 
@@ -50,7 +50,7 @@ def test_the_endpoint_file_says_where_the_service_is(start_service: StartService
     assert endpoint["service"] == LIGHT
     assert endpoint["pid"] == service.pid
     assert endpoint["tls"] is False
-    assert endpoint["hosted"] == ["crystalmesh.property.v1.PropertyService"]
+    assert endpoint["hosted"] == ["crystalmesh.generation.v1.GenerationService"]
     assert service.metric("crystalmesh_calls_in_flight") == 0
     assert not list(tmp_path.rglob("*.partial"))
 
@@ -89,7 +89,7 @@ def test_without_its_parent_the_service_stops() -> None:
     ("arguments", "variables", "named"),
     [
         (["--prot", "1"], {}, "--prot"),
-        ([], {"CRYSTALMESH_PROPERTY_PROT": "1"}, "CRYSTALMESH_PROPERTY_PROT"),
+        ([], {"CRYSTALMESH_GENERATION_PROT": "1"}, "CRYSTALMESH_GENERATION_PROT"),
         (["--host", "0.0.0.0"], {"CRYSTALMESH_TOKEN": SECRET}, "tls_certificate"),  # noqa: S104
         (["--token", "short"], {}, "8 characters"),
         (["--tokens-file", "/no/such/file"], {}, "/no/such/file"),
@@ -103,7 +103,7 @@ def test_unusable_settings_end_the_service_with_one_line(
     """Exit status 2, one line of ours on standard error that names the trouble, no trace and no secret."""
     ran = run(*arguments, **variables)
     assert ran.returncode == 2
-    ours = [line for line in ran.stderr.splitlines() if line.startswith("crystalmesh property: ")]
+    ours = [line for line in ran.stderr.splitlines() if line.startswith(f"crystalmesh {LIGHT}: ")]
     assert len(ours) == 1
     assert named in ours[0]
     assert "Traceback" not in ran.stderr
@@ -142,9 +142,9 @@ def test_a_service_that_comes_later_serves_its_health_and_refuses_the_rest(
     service = start_service(service=LIGHT)
     service.wait_serving()
     with grpc.insecure_channel(service.address) as channel:
-        for name in ("Predict", "ListModels"):
+        for name in ("Generate", "ListModels"):
             with pytest.raises(grpc.RpcError) as failed:
-                channel.unary_unary(f"/crystalmesh.property.v1.PropertyService/{name}")(b"", timeout=30)
+                channel.unary_unary(f"/crystalmesh.generation.v1.GenerationService/{name}")(b"", timeout=30)
             assert failed.value.code() is grpc.StatusCode.UNIMPLEMENTED
     until(lambda: service.metric("crystalmesh_requests_total", code="UNIMPLEMENTED") == 2, "both are counted")
     assert service.metric("crystalmesh_refusals_total", reason="NOT_IMPLEMENTED_YET") == 2

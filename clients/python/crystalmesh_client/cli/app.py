@@ -17,6 +17,7 @@ from crystalmesh_client.cli import (
     mesh,
     models,
     phonons,
+    predict,
     references,
     relax,
     search,
@@ -41,6 +42,7 @@ app.command(rich_help_panel="Use a mesh")(hull.hull)
 app.command(rich_help_panel="Use a mesh")(eos.eos)
 app.command(rich_help_panel="Use a mesh")(elastic.elastic)
 app.command(rich_help_panel="Use a mesh")(phonons.phonons)
+app.command(rich_help_panel="Use a mesh")(predict.predict)
 app.command(rich_help_panel="Use a mesh")(search.search)
 app.command(rich_help_panel="Use a mesh")(match.match)
 app.command(rich_help_panel="Use a mesh")(embed.embed)

@@ -72,7 +72,8 @@ def material_table(
 ) -> Table:
     """A row a material, with cells of one's own `before` and `after`; a column a property that any has."""
     from crystalmesh_client.cli.tables import plain_table  # noqa: PLC0415
-    from crystalmesh_client.searches import SHORT_NAMES, known_properties, labelled  # noqa: PLC0415
+    from crystalmesh_client.properties import SHORT_NAMES  # noqa: PLC0415
+    from crystalmesh_client.searches import known_properties, labelled  # noqa: PLC0415
 
     rows = list(rows)
     known = known_properties([material for _, material, _ in rows])

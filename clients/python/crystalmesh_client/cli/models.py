@@ -13,10 +13,11 @@ from crystalmesh_client.cli.reports import AddressOption, JsonOption
 if TYPE_CHECKING:
     from crystalmesh_client.mesh import Mesh
     from crystalmesh_client.models import Model
+    from crystalmesh_client.property import PropertyClient
     from crystalmesh_client.relaxation import RelaxationClient
     from crystalmesh_client.retrieval import RetrievalClient
 
-_SERVICES = ("relaxation", "retrieval")
+_SERVICES = ("relaxation", "retrieval", "property")
 
 
 def models(address: AddressOption = None, as_json: JsonOption = False) -> None:  # noqa: FBT002
@@ -32,12 +33,22 @@ def models(address: AddressOption = None, as_json: JsonOption = False) -> None: 
         for service, model in known:
             typer.echo(json.dumps({**asdict(model), "service": service}))
         return
-    table = plain_table("model", "version", "ready", "device", "elements", "license", "service")
-    for service, model in known:
+    predicted = [predicted_by(model) for _, model in known]
+    columns = ("model", "version", "ready", "device", "elements", "license", "service")
+    table = plain_table(*columns, *(["predicts"] if any(predicted) else []))
+    for (service, model), predicts in zip(known, predicted, strict=True):
         ready = "yes" if model.ready else "no"
         elements = str(len(model.atomic_numbers)) if model.atomic_numbers else ""
-        table.add_row(model.name, model.version, ready, model.device, elements, model.license, service)
+        cells = (model.name, model.version, ready, model.device, elements, model.license, service)
+        table.add_row(*cells, *([predicts] if any(predicted) else []))
     standard_output().print(table)
+
+
+def predicted_by(model: Model) -> str:
+    """The properties that a model predicts; nothing for one that is there for something else."""
+    from crystalmesh_client.model_cards import ModelCard  # noqa: PLC0415
+
+    return ", ".join(model.properties) if isinstance(model, ModelCard) else ""
 
 
 def served(mesh: Mesh) -> Iterator[tuple[str, Model]]:
@@ -51,7 +62,7 @@ def served(mesh: Mesh) -> Iterator[tuple[str, Model]]:
     missing: list[CrystalMeshError] = []
     for service in _SERVICES:
         try:
-            client: RelaxationClient | RetrievalClient = getattr(mesh, service)
+            client: RelaxationClient | RetrievalClient | PropertyClient = getattr(mesh, service)
         except UnreachableError as error:  # it is not among those that run
             missing.append(error)
             continue

@@ -20,7 +20,6 @@ from crystalmesh_property.properties import SCALES, Property
 
 FloatArray = NDArray[np.float64]
 
-_TREES = 200
 _PYMATGEN_NUMBERS = (
     "atomic_mass", "mendeleev_no", "row", "group", "melting_point", "boiling_point", "molar_volume",
     "atomic_radius", "average_ionic_radius", "thermal_conductivity", "electron_affinity",
@@ -85,7 +84,13 @@ def composition_features(graph: CrystalGraph) -> FloatArray:
 
 
 def random_forest(
-    pool: GraphPool, split: Split, properties: Sequence[Property], *, seed: int = 0, threads: int = 1
+    pool: GraphPool,
+    split: Split,
+    properties: Sequence[Property],
+    *,
+    seed: int = 0,
+    threads: int = 1,
+    trees: int = 200,
 ) -> list[Score]:
     """The scores of a random forest on composition alone, one per property, on the split's own scale.
 
@@ -102,10 +107,10 @@ def random_forest(
     for name in properties:
         labels = SCALES[name].inward(pool.labels[:, list(Property).index(name)].astype(np.float64))
         known = split.train[np.isfinite(labels[split.train])]
-        forest = RandomForestRegressor(_TREES, max_features=0.33, n_jobs=threads, random_state=seed)
+        forest = RandomForestRegressor(trees, max_features=0.33, n_jobs=threads, random_state=seed)
         forest.fit(np.stack([features[int(index)] for index in known]), labels[known])
-        trees = np.stack([tree.predict(asked) for tree in forest.estimators_])  # (trees, c)
-        ends = (trees.mean(axis=0), *np.percentile(trees, [2.5, 97.5], axis=0))
+        said = np.stack([tree.predict(asked) for tree in forest.estimators_])  # (trees, c)
+        ends = (said.mean(axis=0), *np.percentile(said, [2.5, 97.5], axis=0))
         columns.append([SCALES[name].outward(SCALES[name].bounded(each)) for each in ends])
     value, lower, upper = (np.stack([column[n] for column in columns], axis=1) for n in range(3))
     ids = [pool.ids[index] for index in split.test]

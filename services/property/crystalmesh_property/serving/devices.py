@@ -1,0 +1,31 @@
+"""Where networks run."""
+
+from __future__ import annotations
+
+import re
+
+from crystalmesh_common.runtime.errors import ModelFailedError
+
+_DEVICE = re.compile(r"cpu|cuda(:\d+)?|mps")
+
+
+def check_device_name(text: str) -> str:
+    """The text, if it names a device that a machine could have; raises ValueError otherwise."""
+    if not _DEVICE.fullmatch(text):
+        raise ValueError(f"no device is called {text!r}; there are cpu, cuda, cuda:0, cuda:1, … and mps")
+    return text
+
+
+def require_device(device: str) -> None:
+    """Raise ModelFailedError unless this machine has the device."""
+    import torch  # noqa: PLC0415 -- seconds; settings check names without it
+
+    if device == "mps" and not torch.backends.mps.is_available():
+        raise ModelFailedError("the device mps is not there: this is no Mac with Metal, or torch lacks it")
+    if device.startswith("cuda"):
+        present = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        _, _, number = device.partition(":")
+        if int(number or 0) >= present:
+            raise ModelFailedError(
+                f"the device {device} is not there: torch {torch.__version__} sees {present} CUDA devices"
+            )
