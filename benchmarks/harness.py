@@ -16,6 +16,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from crystalmesh_common.runtime.errors import CrystalMeshError
+
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 
@@ -30,7 +32,7 @@ def main(arguments: list[str]) -> int:
     sys.path.insert(0, str(HERE.parent))
     try:
         figures = importlib.import_module(f"benchmarks.{name}").run(quick)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, CrystalMeshError) as error:
         print(f"benchmark {name} cannot run: {error}", file=sys.stderr)
         return 1
     record(name, quick, figures)

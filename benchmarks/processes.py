@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import grpc
@@ -31,12 +31,21 @@ def started(command: Sequence[str], address_file: Path, *, seconds: float = 60) 
         process.wait()
 
 
-@contextmanager
-def relaxation_server(*flags: str) -> Iterator[str]:
+def relaxation_server(*flags: str) -> AbstractContextManager[str]:
     """The address of a relaxation service that answers."""
+    return _server("crystalmesh_relaxation", flags)
+
+
+def property_server(*flags: str) -> AbstractContextManager[str]:
+    """The address of a property service that answers."""
+    return _server("crystalmesh_property", flags)
+
+
+@contextmanager
+def _server(module: str, flags: Sequence[str]) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as scratch:
         endpoint_file = Path(scratch) / "endpoint.json"
-        command = ["-m", "crystalmesh_relaxation", "--endpoint-file", str(endpoint_file), *flags]
+        command = ["-m", module, "--endpoint-file", str(endpoint_file), *flags]
         with started(command, endpoint_file) as endpoint:
             address = str(json.loads(endpoint)["address"])
             wait_serving(address)

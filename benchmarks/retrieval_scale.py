@@ -25,6 +25,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks.datasets import dataset
+from benchmarks.retrieval_quality import SHIPPED
 from crystalmesh_retrieval.catalog.filters import EVERYTHING, Mask, MaterialFilter
 from crystalmesh_retrieval.catalog.snapshot import Snapshot
 from crystalmesh_retrieval.catalog_index.blocks import VectorBlock, keys_of, write_block
@@ -32,7 +33,7 @@ from crystalmesh_retrieval.catalog_index.folder import IndexFolder, OpenedIndex
 from crystalmesh_retrieval.catalog_index.indexed import IndexedSnapshot
 from crystalmesh_retrieval.catalog_index.manifest import AnnEntry, BlockEntry, new_manifest
 from crystalmesh_retrieval.encoders.encoder import EncoderInfo, Tower, Vectors
-from crystalmesh_retrieval.encoders.loading import EncoderOptions, load_encoder, shipped_encoders
+from crystalmesh_retrieval.encoders.loading import EncoderOptions, load_encoder
 from crystalmesh_retrieval.training.pairs import read_pairs
 from crystalmesh_retrieval.vectors.building import build_ann
 from crystalmesh_retrieval.vectors.index import search_parameters
@@ -90,14 +91,9 @@ class Real:
         return int(self.rows.shape[1])
 
 
-def encoder_name() -> str:
-    """The shipped one; while it is being trained, what there is of it."""
-    return "compact-t5" if "compact-t5" in shipped_encoders() else str(BUILD / "encoders" / "early")
-
-
 def real_vectors(quick: bool) -> Real:
     """The structures and properties of MP-20 test as the shipped encoder reads them."""
-    encoder = load_encoder(encoder_name(), EncoderOptions(threads=CORES))
+    encoder = load_encoder(SHIPPED, EncoderOptions(threads=CORES))
     table = dataset("mp20/test.parquet")
     held_out = HELD_OUT // 5 if quick else HELD_OUT
     with tempfile.TemporaryDirectory() as scratch:
