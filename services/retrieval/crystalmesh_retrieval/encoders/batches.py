@@ -24,3 +24,9 @@ def batches(lengths: Sequence[int], most_tokens: int, most_padding: int) -> Iter
         padding += longest - length
     if batch:
         yield batch
+
+
+def even_share(total: int, most: int, workers: int, *, least: int) -> int:
+    """The size of batches, at most `most`, of which every worker gets as many, all of about one size."""
+    rounds = max(1, -(-total // (workers * most)))
+    return max(least, -(-total // (workers * rounds)))

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from crystalmesh_common.runtime.errors import DataCorruptError, ModelFailedError
-from crystalmesh_retrieval.encoders.batches import batches
+from crystalmesh_retrieval.encoders.batches import batches, even_share
 from crystalmesh_retrieval.encoders.devices import intra_op_threads
 from crystalmesh_retrieval.encoders.encoder import Embeddings, EncoderInfo, Tower, Vectors
 from crystalmesh_retrieval.encoders.options import Precision
@@ -25,8 +25,8 @@ _WINDOW_TEXTS = 8192
 """Texts whose tokens are held at a time."""
 _READ_TEXTS = 64
 """Texts that a thread makes tokens of at a time."""
-_CPU_TOKENS, _CPU_PADDING = 512, 64
-"""In a batch: what the caches of a core hold, and little padding."""
+_LEAST_CPU_TOKENS, _CPU_TOKENS = 128, 896
+"""In a batch: more than what calling costs, and about what the caches of a core hold."""
 _GPU_TOKENS, _GPU_PADDING = 65_536, 8192
 
 _Given = TypeVar("_Given")
@@ -76,14 +76,17 @@ class T5Encoder:
         parts = [texts[start : start + _READ_TEXTS] for start in range(0, len(texts), _READ_TEXTS)]
         tokens = [each for part in self._each(tower.read, parts) for each in part]
         truncated[:] = [each.is_truncated for each in tokens]
-        tokens_of_batch, padding = (
-            (_CPU_TOKENS, _CPU_PADDING) if self._on_cpu else (_GPU_TOKENS, _GPU_PADDING)
-        )
+        lengths = [len(each.ids) for each in tokens]
+        if self._on_cpu:
+            most = even_share(sum(lengths), _CPU_TOKENS, self._threads, least=_LEAST_CPU_TOKENS)
+            padding = most // 8
+        else:
+            most, padding = _GPU_TOKENS, _GPU_PADDING
 
         def encode(batch: list[int]) -> None:
             vectors[batch] = tower.vectors([tokens[position] for position in batch])
 
-        for _ in self._each(encode, batches([len(each.ids) for each in tokens], tokens_of_batch, padding)):
+        for _ in self._each(encode, batches(lengths, most, padding)):
             pass
 
     def _each(self, function: Callable[[_Given], _Made], items: Iterable[_Given]) -> Iterable[_Made]:
