@@ -22,9 +22,9 @@ import numpy as np
 
 from benchmarks import datasets
 from benchmarks.property_models import GRAPHS, PROCESSES
+from crystalmesh_common.runtime.durable import write_file
 from crystalmesh_property.evaluation.pool import GraphPool
 from crystalmesh_property.evaluation.splits import Split
-from crystalmesh_property.files import write_file
 from crystalmesh_property.model.files import load_model
 from crystalmesh_property.model.objective import scaled_labels
 from crystalmesh_property.model.predicting import estimate_members

@@ -277,7 +277,9 @@ def test_bad_settings_end_up_in_one_line(shell: Shell, tmp_path: Path) -> None:
     result = shell.run("up", "--detach", "generation", CRYSTALMESH_GENERATION_PORT="many")
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
-    assert result.stderr.startswith("generation: settings of generation: port: Input should be a valid integer")
+    assert result.stderr.startswith(
+        "generation: settings of generation: port: Input should be a valid integer"
+    )
     config = tmp_path / "mesh.toml"
     config.write_text("[common\n")
     result = shell.run("up", "retrieval", "generation", "--config", str(config))

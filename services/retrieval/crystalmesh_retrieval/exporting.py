@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crystalmesh_common.crystal.text import crystal_to_cif
-from crystalmesh_retrieval.catalog.durable import PARTIAL_SUFFIX
+from crystalmesh_common.runtime.durable import PARTIAL_SUFFIX
 from crystalmesh_retrieval.catalog.filters import MaterialFilter
 from crystalmesh_retrieval.catalog.rows import INTERNAL_COLUMNS, SCHEMA
 from crystalmesh_retrieval.catalog.snapshot import Snapshot

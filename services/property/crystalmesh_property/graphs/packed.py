@@ -16,8 +16,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from crystalmesh_common.runtime.durable import write_file
 from crystalmesh_common.runtime.errors import DataCorruptError
-from crystalmesh_property.files import write_file
 from crystalmesh_property.graphs.graph import ANGULAR_TERMS, CrystalGraph, GraphOptions
 from crystalmesh_property.properties import Property
 

@@ -17,8 +17,8 @@ import numpy as np
 
 from crystalmesh_common.crystal.structure import Crystal
 from crystalmesh_common.crystal.validity import check_crystal
+from crystalmesh_common.runtime.durable import file_sha256, write_file
 from crystalmesh_common.runtime.errors import CrystalMeshError, DataCorruptError, InvalidFieldError
-from crystalmesh_property.files import file_sha256, write_file
 from crystalmesh_property.graphs.graph import CrystalGraph, GraphOptions, build_graph
 from crystalmesh_property.graphs.packed import FORMAT, GraphRows, Origin, PackedGraphs, joined, write_packed
 from crystalmesh_property.properties import OTHER_COLUMNS, Property

@@ -12,8 +12,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from crystalmesh_common.runtime.durable import write_file
 from crystalmesh_common.runtime.errors import DataCorruptError, ModelNotFoundError
-from crystalmesh_property.files import write_file
 from crystalmesh_property.graphs.graph import GraphOptions
 from crystalmesh_property.model.network import CrystalGraphNetwork, NetworkConfig
 from crystalmesh_property.properties import Property

@@ -11,13 +11,13 @@ import structlog
 import torch
 
 from crystalmesh_common.crystal.structure import Crystal, FloatArray
+from crystalmesh_common.runtime.durable import file_sha256
 from crystalmesh_common.runtime.errors import (
     CrystalMeshError,
     DataCorruptError,
     ModelFailedError,
     OutOfMemoryError,
 )
-from crystalmesh_property.files import file_sha256
 from crystalmesh_property.graphs.batches import BatchSize, collate, even_batches
 from crystalmesh_property.graphs.graph import CrystalGraph, GraphOptions, build_graph
 from crystalmesh_property.model.files import TrainedModel, load_model

@@ -12,8 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from crystalmesh_common.runtime.durable import write_file
 from crystalmesh_common.runtime.errors import DataCorruptError
-from crystalmesh_property.files import write_file
 from crystalmesh_property.training.learning import Learner
 
 _KEY = "crystalmesh_training"

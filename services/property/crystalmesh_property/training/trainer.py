@@ -17,11 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from crystalmesh_common.runtime.durable import write_file
 from crystalmesh_common.runtime.errors import InvalidFieldError
 from crystalmesh_property.evaluation.pool import GraphPool
 from crystalmesh_property.evaluation.scoring import Predictions, Score, conformal_factor, score
 from crystalmesh_property.evaluation.splits import Split
-from crystalmesh_property.files import write_file
 from crystalmesh_property.graphs.batches import BatchSize, ahead, load_batch, shuffled_batches
 from crystalmesh_property.model.domain import domain_of
 from crystalmesh_property.model.files import TrainedModel, save_model

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Self
 
 from crystalmesh_client.endpoints import mesh_home
+from crystalmesh_common.runtime.durable import make_folder, sync_folder
 from crystalmesh_common.runtime.errors import InvalidFieldError, ResourceNotFoundError
-from crystalmesh_retrieval.catalog.durable import make_folder, sync_folder
 from crystalmesh_retrieval.catalog.lock import WriterLock
 from crystalmesh_retrieval.catalog.manifest import MANIFEST, Manifest, read_manifest, write_manifest
 from crystalmesh_retrieval.catalog.segment import SEGMENTS

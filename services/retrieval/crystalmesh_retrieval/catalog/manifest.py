@@ -10,8 +10,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from crystalmesh_common.runtime.durable import write_file
 from crystalmesh_common.runtime.errors import DataCorruptError, ResourceNotFoundError
-from crystalmesh_retrieval.catalog.durable import write_file
 
 MANIFEST = "manifest.json"
 FORMAT = 1

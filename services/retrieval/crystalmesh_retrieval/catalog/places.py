@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from crystalmesh_common.runtime.durable import make_folder, sync_folder
 from crystalmesh_common.runtime.errors import ResourceNotFoundError
 from crystalmesh_retrieval.catalog.catalogs import Catalogs
-from crystalmesh_retrieval.catalog.durable import make_folder, sync_folder
 from crystalmesh_retrieval.catalog.manifest import MANIFEST
 from crystalmesh_retrieval.catalog.writer import LOCK
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from crystalmesh_common.runtime.durable import make_folder
 from crystalmesh_common.runtime.errors import DataCorruptError
-from crystalmesh_retrieval.catalog.durable import make_folder
 from crystalmesh_retrieval.catalog.lock import WriterLock
 from crystalmesh_retrieval.catalog.manifest import SegmentEntry, read_manifest, write_manifest
 from crystalmesh_retrieval.catalog.segment import SEGMENTS, Segment

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from crystalmesh_common.runtime.durable import write_file
 from crystalmesh_common.runtime.errors import DataCorruptError
-from crystalmesh_retrieval.catalog.durable import write_file
 from crystalmesh_retrieval.catalog.manifest import SegmentEntry
 from crystalmesh_retrieval.catalog.rows import SCHEMA
 

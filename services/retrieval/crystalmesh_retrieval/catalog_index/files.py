@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 
+from crystalmesh_common.runtime.durable import sync_folder, writing
 from crystalmesh_common.runtime.errors import InvalidFieldError
-from crystalmesh_retrieval.catalog.durable import sync_folder, writing
 from crystalmesh_retrieval.catalog_index.manifest import damaged
 
 Write = Callable[[bytes | memoryview], int]

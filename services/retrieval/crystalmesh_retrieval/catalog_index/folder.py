@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from crystalmesh_common.runtime.durable import make_folder
 from crystalmesh_common.runtime.errors import DataCorruptError
-from crystalmesh_retrieval.catalog.durable import make_folder
 from crystalmesh_retrieval.catalog.lock import WriterLock
 from crystalmesh_retrieval.catalog.manifest import MANIFEST, read_manifest
 from crystalmesh_retrieval.catalog_index.blocks import VectorBlock

@@ -8,8 +8,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from crystalmesh_common.runtime.durable import write_file
 from crystalmesh_common.runtime.errors import DataCorruptError
-from crystalmesh_retrieval.catalog.durable import write_file
 from crystalmesh_retrieval.catalog.manifest import MANIFEST
 from crystalmesh_retrieval.encoders.encoder import EncoderInfo
 from crystalmesh_retrieval.vectors.kinds import IndexKind

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from crystalmesh_common.crystal.description import describe_properties
-from crystalmesh_retrieval.catalog.durable import make_folder, sync_folder
+from crystalmesh_common.runtime.durable import make_folder, sync_folder
 from crystalmesh_retrieval.catalog.material import Material
 from crystalmesh_retrieval.catalog.snapshot import Snapshot
 from crystalmesh_retrieval.catalog_index.blocks import KEY_BYTES, Keys, VectorBlock, write_block

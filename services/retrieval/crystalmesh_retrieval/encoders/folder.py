@@ -11,8 +11,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from crystalmesh_common.runtime.durable import file_sha256, write_file
 from crystalmesh_common.runtime.errors import DataCorruptError, ModelFailedError
-from crystalmesh_retrieval.catalog.durable import write_file
 from crystalmesh_retrieval.encoders.encoder import EncoderInfo, Tower
 
 ENCODER_FILE = "encoder.json"
@@ -133,7 +133,7 @@ def _read(path: Path) -> EncoderFile:
 
 def _check(folder: Path, path: str, expected: str) -> None:
     try:
-        found = _sha256(folder / path)
+        found = file_sha256(folder / path)
     except OSError as error:
         raise _damaged(folder / path, error.strerror or "it cannot be read") from None
     if found != expected:
@@ -150,7 +150,7 @@ def _hashed(folder: Path, towers: Iterable[Path]) -> dict[str, str]:
         and path.suffix not in _UNCOUNTED | _PICKLES
         and not _hidden(path.relative_to(folder))
     }
-    return {path.relative_to(folder).as_posix(): _sha256(path) for path in sorted(paths)}
+    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in sorted(paths)}
 
 
 def _refuse_pickles(towers: Iterable[Path]) -> None:
@@ -169,11 +169,6 @@ def _hidden(path: Path) -> bool:
 def _version(files: Mapping[str, str]) -> str:
     lines = "".join(f"{path} {digest}\n" for path, digest in sorted(files.items()))
     return hashlib.sha256(lines.encode()).hexdigest()[:12]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _damaged(path: Path, problem: str) -> DataCorruptError:

@@ -13,8 +13,8 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from crystalmesh_common.runtime.durable import write_file
 from crystalmesh_common.runtime.errors import DataCorruptError
-from crystalmesh_retrieval.catalog.durable import write_file
 
 RANGES_FILE = "ranges.json"
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from crystalmesh_common.runtime.durable import make_folder, write_file
 from crystalmesh_common.runtime.errors import DataCorruptError
-from crystalmesh_retrieval.catalog.durable import make_folder, write_file
 from crystalmesh_retrieval.sources.files import file_sha256
 from crystalmesh_retrieval.sources.web import Web
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from crystalmesh_common.crystal.description import describe_properties, describe_structure
 from crystalmesh_common.crystal.structure import Crystal
+from crystalmesh_common.runtime.durable import make_folder, sync_folder, write_file
 from crystalmesh_retrieval.catalog.analysis import analyze
 from crystalmesh_retrieval.catalog.catalogs import Catalogs
-from crystalmesh_retrieval.catalog.durable import make_folder, sync_folder, write_file
 from crystalmesh_retrieval.catalog.manifest import MANIFEST, Manifest, read_manifest, write_manifest
 from crystalmesh_retrieval.catalog.material import (
     MaterialInput,

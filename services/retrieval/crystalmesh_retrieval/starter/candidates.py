@@ -14,8 +14,8 @@ import numpy as np
 from crystalmesh_common.crystal.distances import shortest_distance
 from crystalmesh_common.crystal.matching import StructureIndex
 from crystalmesh_common.crystal.structure import Crystal
+from crystalmesh_common.runtime.durable import write_file
 from crystalmesh_common.runtime.errors import CrystalMeshError
-from crystalmesh_retrieval.catalog.durable import write_file
 from crystalmesh_retrieval.starter.decoration import Decoration, decorated
 from crystalmesh_retrieval.starter.ledger import Record, read_records
 from crystalmesh_retrieval.starter.parents import elements, parents, well_known

@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from crystalmesh_common.runtime.durable import write_file
 from crystalmesh_common.runtime.errors import ReferenceIncompleteError
-from crystalmesh_retrieval.catalog.durable import write_file
 from crystalmesh_retrieval.catalog.material import Material
 from crystalmesh_retrieval.catalog.snapshot import open_snapshot
 from crystalmesh_retrieval.starter.building import build_catalog

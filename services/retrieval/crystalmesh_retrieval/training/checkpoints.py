@@ -15,8 +15,8 @@ from typing import Any
 from safetensors.torch import load, save
 from torch import Tensor
 
+from crystalmesh_common.runtime.durable import make_folder, write_file
 from crystalmesh_common.runtime.errors import InvalidFieldError, WriterBusyError
-from crystalmesh_retrieval.catalog.durable import make_folder, write_file
 
 _STATE = "state.json"
 _RUN = "run.json"

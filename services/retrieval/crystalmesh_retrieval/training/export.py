@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save
 from transformers import PreTrainedTokenizerFast
 
-from crystalmesh_retrieval.catalog.durable import PARTIAL_SUFFIX, make_folder, sync_folder, write_file
+from crystalmesh_common.runtime.durable import PARTIAL_SUFFIX, make_folder, sync_folder, write_file
 from crystalmesh_retrieval.encoders.encoder import EncoderInfo, Tower
 from crystalmesh_retrieval.encoders.folder import write_encoder_json
 from crystalmesh_retrieval.encoders.measuring import can_be_measured, measured_ranges

@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crystalmesh_common.crystal.description import describe_properties, describe_structure
+from crystalmesh_common.runtime.durable import make_folder, write_file
 from crystalmesh_common.runtime.errors import CrystalMeshError, InvalidFieldError
 from crystalmesh_retrieval.catalog.analysis import analyze
-from crystalmesh_retrieval.catalog.durable import make_folder, write_file
 from crystalmesh_retrieval.catalog.material import Property
 from crystalmesh_retrieval.sources.files import file_sha256
 from crystalmesh_retrieval.sources.rows import OTHER_NAMES, material_of_row

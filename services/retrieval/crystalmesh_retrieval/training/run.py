@@ -12,8 +12,8 @@ from random import Random
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from crystalmesh_common.runtime.durable import make_folder, write_file
 from crystalmesh_common.runtime.errors import InvalidFieldError
-from crystalmesh_retrieval.catalog.durable import make_folder, write_file
 from crystalmesh_retrieval.encoders.encoder import EncoderInfo, Tower, Vectors
 from crystalmesh_retrieval.sources.source import SourceFileError
 from crystalmesh_retrieval.training.checkpoints import Checkpoints, Progress
