@@ -9,7 +9,7 @@ import pytest
 
 from crystalmesh_common.runtime.errors import ReferenceIncompleteError
 from crystalmesh_retrieval.catalog.manifest import MANIFEST
-from crystalmesh_retrieval.catalog.material import Property, SourceKind
+from crystalmesh_retrieval.catalog.material import Property, PropertyValue, SourceKind, ValueSource
 from crystalmesh_retrieval.catalog.snapshot import open_snapshot
 from crystalmesh_retrieval.starter.building import build_catalog
 from crystalmesh_retrieval.starter.labelling import Labels
@@ -33,6 +33,17 @@ def test_a_material_has_marked_labels_and_texts(tmp_path: Path) -> None:
     assert material.source.method == "prototype AB_cF8_225_a_b (Halite)"
     assert material.property_description.startswith("NaCl; space group 225; formation energy -2.000 eV/atom")
     assert "rock salt" in material.structure_description
+
+
+def test_a_predicted_gap_says_what_it_is(tmp_path: Path) -> None:
+    """It is marked as a prediction with its deviation, and told in the text; without one nothing is said."""
+    gap = PropertyValue(5.012, ValueSource(SourceKind.PREDICTION, "mp-gap", "abc"), 0.4)
+    labels = {SALT.id: replace(_LABELS[SALT.id], band_gap=gap), SILICON.id: _LABELS[SILICON.id]}
+    build_catalog(_CANDIDATES, [relaxed(SALT), relaxed(SILICON)], labels, tmp_path / "starter")
+    salt, other = sorted(open_snapshot(tmp_path / "starter").materials(), key=lambda each: each.id)
+    assert salt.properties[Property.BAND_GAP] == gap
+    assert "band gap 5.012 eV" in salt.property_description
+    assert Property.BAND_GAP not in other.properties
 
 
 def test_the_same_materials_leave_every_byte_as_it_is(tmp_path: Path) -> None:

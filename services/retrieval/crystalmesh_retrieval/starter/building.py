@@ -33,7 +33,8 @@ SOURCE = "crystalmesh"
 LICENSE = "CC0-1.0"
 DESCRIPTION = (
     "Prototypes decorated by ionic substitution, relaxed and labelled by CrystalMesh itself. All values are "
-    "of a machine-learned potential, none of DFT or experiment. Hull distances count against the entries of "
+    "of machine-learned models, none of DFT or experiment: energies and moments of a potential, band gaps "
+    "predicted by a network. Hull distances count against the entries of "
     "mp20-chgnet-0.3.0 and of this catalog together."
 )
 ATTRIBUTIONS = (
@@ -41,6 +42,7 @@ ATTRIBUTIONS = (
     "The same out of pymatgen (S. P. Ong et al., Comput. Mater. Sci. 68, 314, 2013)",
     "Substitutions: G. Hautier et al., Inorg. Chem. 50, 656, 2011",
     "Charge balance: SMACT (D. W. Davies et al., J. Open Source Softw. 4, 1361, 2019)",
+    "Band gaps: a network trained on MatBench mp_gap (A. Dunn et al., npj Comput. Mater. 6, 138, 2020)",
     "Energies and magnetic moments: CHGNet 0.3.0 (B. Deng et al., Nat. Mach. Intell. 5, 1031, 2023)",
 )
 _DECIMALS = 4
@@ -57,14 +59,17 @@ def material_of(candidate: Record, relaxed: Record, labels: Labels) -> MaterialI
         Property.ENERGY_ABOVE_HULL: max(labels.energy_above_hull, 0.0),
         Property.MAGNETIZATION: magnetization_mu_b_per_cubic_angstrom(crystal),
     }
+    known_values = {
+        name: PropertyValue(round(value, _DECIMALS) + 0.0, source)
+        for name, value in values.items()
+        if value is not None
+    }
+    if labels.band_gap is not None:
+        known_values[Property.BAND_GAP] = labels.band_gap
     material = MaterialInput(
         crystal.id,
         crystal,
-        {
-            name: PropertyValue(round(value, _DECIMALS) + 0.0, source)
-            for name, value in values.items()
-            if value is not None
-        },
+        known_values,
         MaterialSource(SOURCE, license=LICENSE, method=_method(candidate)),
     )
     known = analyze(material)

@@ -1,4 +1,4 @@
-"""Formation energies and hull distances of relaxed crystals, by the stability service of a mesh."""
+"""What is known of relaxed crystals: energies by the stability service, band gaps by the property service."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from crystalmesh_client import Failed, Mesh, Phase
 from crystalmesh_common.crystal.composition import composition_of
 from crystalmesh_common.crystal.elements import symbol_of
+from crystalmesh_retrieval.catalog.material import PropertyValue, SourceKind, ValueSource
 from crystalmesh_retrieval.starter.candidates import crystal_of
 from crystalmesh_retrieval.starter.ledger import Record
 
@@ -24,12 +25,17 @@ UNION = "starter-union"
 """The reference of the labels: the shipped entries and the catalog's own, all relaxed by one potential."""
 
 
+BAND_GAP: Final = "band_gap_ev"
+_GAP_DECIMALS = 3
+
+
 @dataclass(frozen=True)
 class Labels:
-    """What the stability service says of a relaxed crystal, in eV/atom."""
+    """What services say of a relaxed crystal: energies in eV/atom, and its gap in eV where one is known."""
 
     formation_energy: float
     energy_above_hull: float
+    band_gap: PropertyValue | None = None
 
 
 def write_union(relaxed: Sequence[Record], folder: Path) -> Path:
@@ -75,6 +81,21 @@ def labels_of(mesh: Mesh, relaxed: Sequence[Record]) -> Mapping[str, Labels]:
         for outcome in mesh.stability.score_many(phases, reference=UNION, energy_scheme=scheme)
         if not isinstance(outcome, Failed)
     }
+
+
+def band_gaps_of(mesh: Mesh, relaxed: Sequence[Record]) -> Mapping[str, PropertyValue]:
+    """By id; crystals unlike what the model was trained on are left out, as are those that it fails on."""
+    gaps = {}
+    for outcome in mesh.property.predict_many([crystal_of(record) for record in relaxed], [BAND_GAP]):
+        if isinstance(outcome, Failed) or outcome.out_of_domain:
+            continue
+        gap = outcome[BAND_GAP]
+        gaps[outcome.id] = PropertyValue(
+            round(gap.value, _GAP_DECIMALS),
+            ValueSource(SourceKind.PREDICTION, gap.source.name, gap.source.version),
+            None if gap.uncertainty is None else round(gap.uncertainty, _GAP_DECIMALS),
+        )
+    return gaps
 
 
 def formula_of(record: Record) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from crystalmesh_common.runtime.durable import write_file
@@ -12,9 +13,9 @@ from crystalmesh_retrieval.catalog.material import Material
 from crystalmesh_retrieval.catalog.snapshot import open_snapshot
 from crystalmesh_retrieval.starter.building import build_catalog
 from crystalmesh_retrieval.starter.candidates import write_candidates
-from crystalmesh_retrieval.starter.labelling import labels_of, write_union
+from crystalmesh_retrieval.starter.labelling import band_gaps_of, labels_of, write_union
 from crystalmesh_retrieval.starter.ledger import read_records
-from crystalmesh_retrieval.starter.mesh_process import own_mesh
+from crystalmesh_retrieval.starter.mesh_process import own_property, own_relaxation
 from crystalmesh_retrieval.starter.own_hull import HullComparison, compare
 from crystalmesh_retrieval.starter.relaxing import relax_candidates
 from crystalmesh_retrieval.starter.report import BuildReport
@@ -33,7 +34,7 @@ def relax(work: Path, workers: int, on_result: Callable[[int, int], None]) -> No
     wanted = {record["id"] for record in read_records(work / CANDIDATES)}
     if wanted <= {record["id"] for record in read_records(work / RELAXED)}:
         return
-    with own_mesh(workers=workers) as mesh:
+    with own_relaxation(workers=workers) as mesh:
         relax_candidates(mesh, work / CANDIDATES, work / RELAXED, on_result)
 
 
@@ -43,8 +44,11 @@ def build(work: Path, out: Path) -> str:
     results = [record for record in read_records(work / RELAXED) if record["id"] in wanted]
     fine = sound(results)
     union = write_union(fine.records, work)
-    with own_mesh("--references", str(union)) as mesh:
+    with own_relaxation("--references", str(union)) as mesh:
         labels = labels_of(mesh, fine.records)
+    with own_property() as mesh:
+        gaps = band_gaps_of(mesh, fine.records)
+    labels = {key: replace(each, band_gap=gaps.get(key)) for key, each in labels.items()}
     kept = worth_keeping(fine.records, labels)
     manifest = build_catalog(wanted, kept.records, labels, out)
     materials = list(open_snapshot(out).materials())

@@ -79,10 +79,10 @@ class BuildReport:
 
     def _limits(self) -> Iterable[str]:
         yield _filled(
-            "All values are a potential's (source kind `potential`), none is of DFT or experiment. Hull "
-            "distances count against the entries of `mp20-chgnet-0.3.0` and of this catalog together, so "
-            "none is negative, and a phase that both lack makes them too low. Magnetization has all moments "
-            "in one direction. There are no band gaps."
+            "No value is of DFT or experiment. Energies and moments are a potential's (source kind "
+            "`potential`). Hull distances count against the entries of `mp20-chgnet-0.3.0` and of this "
+            "catalog together, so none is negative, and a phase that both lack makes them too low. "
+            f"Magnetization has all moments in one direction. {self._gaps()}"
         )
         yield ""
         own = self.own_hull
@@ -94,6 +94,17 @@ class BuildReport:
             f"crystals on it, where the labels have {own.on_labelled_hull:,}. Its distances differ from "
             f"the labels by {own.mean_absolute_difference:.3f} eV/atom on average, "
             f"{own.within_25_mev:.0%} by less than 0.025, with a correlation of {own.correlation:.2f}."
+        )
+
+    def _gaps(self) -> str:
+        gaps = [m.properties[Property.BAND_GAP] for m in self.materials if Property.BAND_GAP in m.properties]
+        if not gaps:
+            return "There are no band gaps."
+        models = ", ".join(sorted({f"`{gap.source.name}` {gap.source.version}" for gap in gaps}))
+        without = len(self.materials) - len(gaps)
+        return (
+            f"Band gaps are predicted by {models} (source kind `prediction`), each with one standard "
+            f"deviation; {without:,} crystals unlike what it was trained on have none."
         )
 
     def _elements(self) -> set[str]:
