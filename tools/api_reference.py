@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
@@ -314,6 +315,10 @@ def _type_name(annotation: Any) -> str:
     """The type in a reader's words."""
     if get_origin(annotation) is Literal:
         return ", ".join(f"`{choice}`" for choice in get_args(annotation))
+    if get_origin(annotation) is tuple:
+        return f"list: {_type_name(get_args(annotation)[0])}"
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return ", ".join(f"`{member.value}`" for member in annotation)
     if members := [member for member in get_args(annotation) if member is not type(None)]:
         return " or ".join(_type_name(member) for member in members)
     words = {str: "text", int: "whole number", float: "number", bool: "yes or no", Path: "path"}
@@ -324,6 +329,10 @@ def _default(field: FieldInfo) -> str:
     default = field.get_default(call_default_factory=True, validated_data={})
     if default is None:
         return "unset"
+    if isinstance(default, tuple):
+        return f"`{','.join(map(str, default))}`" if default else "none"
+    if isinstance(default, Enum):
+        return f"`{default.value}`"
     return f"`{str(default).lower()}`" if isinstance(default, bool) else f"`{default}`"
 
 

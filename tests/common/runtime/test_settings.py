@@ -21,6 +21,7 @@ class FurnaceSettings(ServiceSettings):
     """The settings of a made-up service."""
 
     heat: float = Field(1.0, gt=0, description="how hot")
+    fuels: tuple[str, ...] = Field((), description="what it burns")
 
 
 def load(*flags: str, **variables: str) -> FurnaceSettings:
@@ -82,6 +83,23 @@ def test_flags_are_kebab_case_and_switches_need_no_value() -> None:
     """`--allow-no-auth` is a switch."""
     settings = load("--host", ANYWHERE, "--allow-no-auth", "--allow-no-tls", "--log-level", "debug")
     assert (settings.allow_no_auth, settings.allow_no_tls, settings.log_level) == (True, True, "debug")
+
+
+@pytest.mark.parametrize(
+    ("flags", "variables"),
+    [
+        (["--fuels", "coal,gas oil"], {}),
+        (["--fuels", "coal", "--fuels", "gas oil"], {}),
+        ([], {"CRYSTALMESH_FURNACE_FUELS": "coal, gas oil,"}),
+        ([], {"CRYSTALMESH_FURNACE_FUELS": '["coal", "gas oil"]'}),
+    ],
+)
+def test_lists_are_json_or_have_commas(flags: list[str], variables: dict[str, str]) -> None:
+    """A list reads the same from flags and variables; an empty variable is an empty list."""
+    assert load(*flags, **variables).fuels == ("coal", "gas oil")
+    assert load(CRYSTALMESH_FURNACE_FUELS="").fuels == ()
+    with pytest.raises(SettingsError, match="fuels"):
+        load(CRYSTALMESH_FURNACE_FUELS='["coal"')
 
 
 def test_settings_read_are_of_the_services_own_class_and_frozen() -> None:

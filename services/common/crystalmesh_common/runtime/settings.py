@@ -7,9 +7,10 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, cast
+from typing import Any, Literal, Self, TypeVar, cast, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     CliSettingsSource,
@@ -158,8 +159,18 @@ def load_settings(
     return cast("SettingsT", settings_class.model_construct(_fields_set=read.model_fields_set, **dict(read)))
 
 
+class _Variables(EnvSettingsSource):
+    """Variables of the environment; a list is JSON, or its items with commas between, as in a flag."""
+
+    def decode_complex_value(self, field_name: str, field: FieldInfo, value: Any) -> Any:
+        text = str(value).strip()
+        if get_origin(field.annotation) is tuple and not text.startswith("["):
+            return [item for part in text.split(",") if (item := part.strip())]
+        return super().decode_complex_value(field_name, field, value)
+
+
 def _variables(cls: type[BaseSettings], prefix: str, environment: Mapping[str, str]) -> EnvSettingsSource:
-    source = EnvSettingsSource(cls, env_prefix=prefix, env_nested_delimiter="__")
+    source = _Variables(cls, env_prefix=prefix, env_nested_delimiter="__")
     source.env_vars = {key.lower(): value for key, value in environment.items()}
     return source
 
