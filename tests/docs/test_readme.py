@@ -149,7 +149,7 @@ def _normal(text: str) -> list[str]:
 def test_snippets_do_what_the_document_says(document: str, reader: Reader) -> None:
     """Every bash and python block succeeds, in order, and prints what is shown below it."""
     if document in NEED_A_MESH:
-        assert reader.type("crystalmesh up --detach relaxation retrieval").returncode == 0
+        assert reader.type("crystalmesh up --detach relaxation retrieval property").returncode == 0
     for snippet in snippets(document):
         if not (snippet.not_run or snippet.wants_grpcurl or snippet.wants_make):
             reader.run(snippet)
