@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -27,6 +28,11 @@ MESSAGE_BYTES = 1024 * 1024
 """The message limit of the shared server: small, so that a message beyond it is quick to make."""
 
 _FACE_CENTRED = np.array([[0.0, 0.5, 0.5], [0.5, 0.0, 0.5], [0.5, 0.5, 0.0]])
+
+
+def pytest_configure() -> None:
+    """Started in the background a shell has us ignore Ctrl-C, and so would all that tests start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def sodium_chloride(id: str = "NaCl", *, a: float = 5.69) -> Crystal:  # noqa: A002 -- its name in the API

@@ -66,6 +66,8 @@ class CrystalGraphNetwork(nn.Module):
         width = config.width
         self.elements = nn.Embedding(_KINDS, width)
         self.groups = nn.Embedding(_SPACE_GROUPS, width) if config.space_group else None
+        if self.groups is not None:
+            nn.init.zeros_(self.groups.weight)  # what they add is learnt; at random they are noise
         self.edges = EdgeFeatures(config)
         self.rounds = nn.ModuleList(MessageRound(width) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width)
