@@ -20,8 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import datasets
-from benchmarks.property_models import GRAPHS, PROCESSES
+from benchmarks.property_models import PROCESSES, rows_of
 from crystalmesh_common.runtime.durable import write_file
 from crystalmesh_property.evaluation.pool import GraphPool
 from crystalmesh_property.evaluation.splits import Split
@@ -29,7 +28,6 @@ from crystalmesh_property.model.files import load_model
 from crystalmesh_property.model.objective import scaled_labels
 from crystalmesh_property.model.predicting import estimate_members
 from crystalmesh_property.properties import Property
-from crystalmesh_property.training.data import load_data
 from crystalmesh_property.training.experiment import Experiment, read_experiment, shipped_experiment
 from crystalmesh_property.training.trainer import Report, Trainer
 
@@ -88,11 +86,8 @@ def run(quick: bool) -> dict[str, float]:
     names = _names()
     print(f"{size.steps} steps on {size.rows} rows, {size.width} wide, {size.layers} layers: {size.folder}")
     experiments = {name: experiment_of(size, CHANGES[name]) for name in names}
-    for table in _tables(experiments[WHOLE]):
-        datasets.dataset(table.as_posix())
-    root = Path(os.environ.get(datasets.VARIABLE) or datasets.DEFAULT)
     # The seed chooses rows, too: all learn from those of the whole network.
-    pool, split = load_data(experiments[WHOLE], root, GRAPHS, processes=PROCESSES)
+    pool, split = rows_of(experiments[WHOLE])
     split = judged_by(split, quick=quick)
     errors = {name: trained(experiments[name], pool, split, size.folder / name) for name in names}
     for line in table_of(errors):
@@ -179,10 +174,3 @@ def table_of(errors: Mapping[str, Errors]) -> list[str]:
         cells = (f"{found[each]:12.4f} ({found[each] / whole[each] - 1:+6.1%})" for each in whole)
         lines.append(f"{words:24}" + "".join(f"{cell:>22}" for cell in cells))
     return lines
-
-
-def _tables(experiment: Experiment) -> list[Path]:
-    data = experiment.data
-    return [
-        path for path in (data.train, data.validation, data.test, data.hull, *data.extra) if path is not None
-    ]

@@ -117,14 +117,17 @@ def judged(task: Task, folder: Path) -> Judged:
     model = load_model(folder)
     experiment = _experiment(model, folder)
     _check_rules(task, experiment, folder)
-    data = experiment.data
-    for table in (data.train, data.validation, data.test, data.hull, *data.extra):
-        if table is not None:
-            datasets.dataset(table.as_posix())  # says in one line what is missing
-    root = Path(os.environ.get(datasets.VARIABLE) or datasets.DEFAULT)
-    pool, split = load_data(experiment, root, GRAPHS, processes=PROCESSES)
+    pool, split = rows_of(experiment)
     _check_rows(experiment, model.provenance, pool, split, folder)
     return Judged(task, folder, model, experiment, pool, split)
+
+
+def rows_of(experiment: Experiment) -> tuple[GraphPool, Split]:
+    """The crystals of an experiment; FileNotFoundError says in one line which table is missing."""
+    for table in experiment.data.tables:
+        datasets.dataset(table.as_posix())
+    root = Path(os.environ.get(datasets.VARIABLE) or datasets.DEFAULT)
+    return load_data(experiment, root, GRAPHS, processes=PROCESSES)
 
 
 def _experiment(model: TrainedModel, folder: Path) -> Experiment:

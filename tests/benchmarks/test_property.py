@@ -206,7 +206,6 @@ def test_ablations_are_trained_once(
 ) -> None:
     """Each training has its folder, is compared with the whole network, and is not done again."""
     monkeypatch.setattr(property_ablations, "RUNS", tmp_path)
-    monkeypatch.setattr(property_ablations, "GRAPHS", data / "graphs")
     monkeypatch.setattr(property_ablations, "PROCESSES", 1)
     monkeypatch.setenv("ABLATION_ONLY", "angles,moving_average")
     for name, value in (("STEPS", 3), ("ROWS", 40), ("WIDTH", 16), ("LAYERS", 1)):

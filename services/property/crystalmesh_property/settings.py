@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from crystalmesh_common.runtime.devices import check_device_name
 from crystalmesh_common.runtime.settings import ServiceSettings
-from crystalmesh_property.serving.devices import check_device_name
 
 
 class PropertySettings(ServiceSettings):

@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from crystalmesh_common.runtime.devices import check_device_name
 from crystalmesh_common.runtime.settings import ServiceSettings
 from crystalmesh_relaxation.engine import Network
-from crystalmesh_relaxation.engines.devices import check_device_name
 from crystalmesh_relaxation.engines.specs import CHGNET, check_specs
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import gcd
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,11 +135,9 @@ def compositions(table: PackedGraphs) -> list[str]:
     """The reduced composition of every crystal, as "8:3 22:1" for TiO3."""
     found = []
     for index in range(len(table)):
-        graph = table.graph(index)
-        atoms = np.bincount(graph.elements, weights=graph.multiplicities).astype(np.int64)
-        elements = np.flatnonzero(atoms)
-        amounts = atoms[elements] // np.gcd.reduce(atoms[elements])
-        found.append(" ".join(f"{z}:{n}" for z, n in zip(elements, amounts, strict=True)))
+        amounts = table.graph(index).amounts()
+        divisor = gcd(*amounts.values())
+        found.append(" ".join(f"{number}:{count // divisor}" for number, count in amounts.items()))
     return found
 
 

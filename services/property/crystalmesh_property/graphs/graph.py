@@ -62,6 +62,11 @@ class CrystalGraph:
         """Atoms in the cell that the graph was built from."""
         return int(self.multiplicities.sum())
 
+    def amounts(self) -> dict[int, int]:
+        """Atoms of each element in that cell, by atomic number, ascending."""
+        atoms = np.bincount(self.elements, weights=self.multiplicities)
+        return {int(number): int(atoms[number]) for number in np.flatnonzero(atoms)}
+
 
 def build_graph(crystal: Crystal, options: GraphOptions | None = None) -> CrystalGraph:
     """The graph of a crystal that passed `check_crystal`, in about 1 ms for 10 atoms.

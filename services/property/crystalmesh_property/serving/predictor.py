@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import structlog
-import torch
 
 from crystalmesh_common.crystal.structure import Crystal, FloatArray
+from crystalmesh_common.runtime.devices import memory_errors_typed
 from crystalmesh_common.runtime.durable import file_sha256
 from crystalmesh_common.runtime.errors import (
     CrystalMeshError,
@@ -121,7 +120,7 @@ class Predictor:
         uncertainties = np.full_like(values, np.nan)
         for members in even_batches(edges, np.arange(len(positions)), _TOGETHER):
             chosen = positions[members]
-            with _memory_errors_typed():
+            with memory_errors_typed():
                 batch = collate([graphs[position] for position in chosen.tolist()]).to(self._device)
                 estimates = estimate(model.trained.network, batch)
             values[chosen], uncertainties[chosen] = _in_units(model, estimates)
@@ -212,15 +211,3 @@ def _in_units(model: _Able, estimates: Estimates) -> tuple[FloatArray, FloatArra
         logarithmic = np.array([SCALES[name].logarithmic for name in names])
         half = np.where(logarithmic, (upper - lower) / 2, upper - values)
     return values, half / _STANDARD_DEVIATIONS
-
-
-@contextmanager
-def _memory_errors_typed() -> Iterator[None]:
-    """Raise OutOfMemoryError where torch runs out of memory, on any device."""
-    try:
-        yield
-    except RuntimeError as error:
-        # torch has a class for this on GPUs only.
-        if "not enough memory" in str(error) or isinstance(error, torch.OutOfMemoryError):
-            raise OutOfMemoryError("the device ran out of memory on this item") from error
-        raise

@@ -33,6 +33,12 @@ class DataConfig(_Section):
     validation_share: float = Field(0.04, gt=0, lt=1, description="of the other folds, set aside")
     rows: int | None = Field(None, gt=0, description="learn from at most so many")
 
+    @property
+    def tables(self) -> tuple[Path, ...]:
+        """All tables that are read."""
+        named = (self.train, self.validation, self.test, self.hull, *self.extra)
+        return tuple(table for table in named if table is not None)
+
     @model_validator(mode="after")
     def _complete(self) -> Self:
         if self.protocol == "mp20" and (self.validation is None or self.test is None):

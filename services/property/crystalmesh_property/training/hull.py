@@ -47,9 +47,7 @@ def add_hull_distances(pool: GraphPool, table: Path) -> int:
 
 def _formulas(table: PackedGraphs) -> list[str]:
     """The cell's formula of every crystal, in any order of elements."""
-    found = []
-    for index in range(len(table)):
-        graph = table.graph(index)
-        atoms = np.bincount(graph.elements, weights=graph.multiplicities).astype(np.int64)
-        found.append("".join(f"{symbol_of(int(z))}{atoms[z]}" for z in np.flatnonzero(atoms)))
-    return found
+    return [
+        "".join(f"{symbol_of(number)}{count}" for number, count in table.graph(index).amounts().items())
+        for index in range(len(table))
+    ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from crystalmesh_common.runtime.devices import require_device
 from crystalmesh_relaxation.engine import Network, Potential
 from crystalmesh_relaxation.engines.chgnet_info import RELEASES
-from crystalmesh_relaxation.engines.devices import require_device
 from crystalmesh_relaxation.engines.mace_foundations import FOUNDATION_MODELS
 from crystalmesh_relaxation.engines.model_files import ModelFiles
 from crystalmesh_relaxation.engines.specs import Backend, ModelSpec

@@ -17,6 +17,7 @@ from ase.data import chemical_symbols
 
 from crystalmesh_common.crystal.ase_codec import to_atoms
 from crystalmesh_common.crystal.structure import Crystal
+from crystalmesh_common.runtime.devices import memory_errors_typed
 from crystalmesh_common.runtime.errors import (
     CrystalMeshError,
     ModelFailedError,
@@ -24,7 +25,7 @@ from crystalmesh_common.runtime.errors import (
     UnsupportedElementError,
 )
 from crystalmesh_relaxation.engine import Evaluation, PotentialInfo, Quantity
-from crystalmesh_relaxation.engines.outcomes import finite, memory_errors_typed
+from crystalmesh_relaxation.engines.outcomes import finite
 from crystalmesh_relaxation.engines.units import EV_PER_CUBIC_ANGSTROM_IN_GPA
 
 _log = structlog.get_logger(__name__)

@@ -12,6 +12,7 @@ from chgnet.graph.crystalgraph import CrystalGraph
 
 from crystalmesh_common.crystal.pymatgen_codec import to_structure
 from crystalmesh_common.crystal.structure import Crystal
+from crystalmesh_common.runtime.devices import memory_errors_typed
 from crystalmesh_common.runtime.errors import CrystalMeshError, IsolatedAtomError
 from crystalmesh_relaxation.engine import Evaluation, Quantity
 from crystalmesh_relaxation.engines.chgnet_info import CHGNET_0_3_0, Release, chgnet_info
@@ -20,7 +21,6 @@ from crystalmesh_relaxation.engines.outcomes import (
     check_elements,
     evaluate_together,
     finite,
-    memory_errors_typed,
 )
 
 

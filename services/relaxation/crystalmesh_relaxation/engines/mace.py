@@ -12,13 +12,13 @@ from pymatgen.optimization.neighbors import find_points_in_spheres
 from torch import Tensor
 
 from crystalmesh_common.crystal.structure import Crystal, FloatArray, IntArray
+from crystalmesh_common.runtime.devices import memory_errors_typed
 from crystalmesh_common.runtime.errors import CrystalMeshError, ModelFailedError
 from crystalmesh_relaxation.engine import Evaluation, PotentialInfo, Quantity
 from crystalmesh_relaxation.engines.outcomes import (
     check_elements,
     evaluate_together,
     finite,
-    memory_errors_typed,
 )
 from crystalmesh_relaxation.engines.units import EV_PER_CUBIC_ANGSTROM_IN_GPA
 

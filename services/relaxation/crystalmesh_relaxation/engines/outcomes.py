@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TypeVar
-
-import torch
 
 from crystalmesh_common.crystal.structure import Crystal
 from crystalmesh_common.runtime.errors import (
     CrystalMeshError,
     ModelFailedError,
-    OutOfMemoryError,
     UnsupportedElementError,
 )
 from crystalmesh_relaxation.engine import Evaluation, PotentialInfo
@@ -56,15 +52,3 @@ def finite(evaluation: Evaluation, name: str) -> Outcome:
     if evaluation.is_finite:
         return evaluation
     return ModelFailedError(f"{name} gave a number that is not finite for this crystal")
-
-
-@contextmanager
-def memory_errors_typed() -> Iterator[None]:
-    """Raise OutOfMemoryError where torch runs out of memory, on any device."""
-    try:
-        yield
-    except RuntimeError as error:
-        # torch has a class for this on GPUs only.
-        if "not enough memory" in str(error) or isinstance(error, torch.OutOfMemoryError):
-            raise OutOfMemoryError("the device ran out of memory on this item") from error
-        raise

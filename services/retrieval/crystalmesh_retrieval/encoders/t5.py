@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -41,19 +42,18 @@ class T5Network:
         self._device = device
         name = "shared.weight" if "shared.weight" in weights else "encoder.embed_tokens.weight"
         self._embeddings = weights[name].to(device, dtype).contiguous()  # (vocabulary, width)
-        first = "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
-        self._position_weights = weights[first].to(device)  # (buckets, heads)
+        bias = "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
+        self._position_weights = weights[bias].to(device)  # (buckets, heads)
         self._final_norm = weights["encoder.final_layer_norm.weight"].to(device)  # (width,)
         given = [layer_weights(shape, weights, number) for number in range(shape.layers)]
-        plain = FloatLayer(shape, given[0], device=device, dtype=dtype)
-        with torch.inference_mode():
-            self._first_qkv = plain.projected(self._embeddings)  # (vocabulary, 3 inner)
+        floats = partial(FloatLayer, shape, device=device, dtype=dtype)
         self._layers: list[Layer] = [
-            make_layer(number, each)
-            if make_layer is not None
-            else FloatLayer(shape, each, device=device, dtype=dtype)
+            floats(each) if make_layer is None else make_layer(number, each)
             for number, each in enumerate(given)
         ]
+        first_layer = self._layers[0] if make_layer is None else floats(given[0])
+        with torch.inference_mode():
+            self._first_qkv = first_layer.projected(self._embeddings)  # (vocabulary, 3 inner)
         self._row_step = self._layers[0].row_step
         self._biases: dict[int, Tensor] = {}
 

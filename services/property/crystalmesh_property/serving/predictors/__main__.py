@@ -56,7 +56,7 @@ def _claim_standard_output() -> IO[bytes]:
 def _load(start: messages.Start) -> Predictor:
     import torch  # noqa: PLC0415 -- seconds; the pipe is ours before
 
-    from crystalmesh_property.serving.devices import require_device  # noqa: PLC0415 -- torch
+    from crystalmesh_common.runtime.devices import require_device  # noqa: PLC0415 -- torch
     from crystalmesh_property.serving.predictor import Predictor  # noqa: PLC0415 -- torch
 
     torch.set_num_threads(start.threads)

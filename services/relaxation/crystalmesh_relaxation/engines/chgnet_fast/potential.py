@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from crystalmesh_common.crystal.structure import Crystal, FloatArray
+from crystalmesh_common.runtime.devices import memory_errors_typed
 from crystalmesh_common.runtime.errors import CrystalMeshError
 from crystalmesh_relaxation.engine import Evaluation, Quantity
 from crystalmesh_relaxation.engines.chgnet_fast.graph import CrystalGraph, build_graph, collate
@@ -19,7 +20,6 @@ from crystalmesh_relaxation.engines.outcomes import (
     check_elements,
     evaluate_together,
     finite,
-    memory_errors_typed,
 )
 
 

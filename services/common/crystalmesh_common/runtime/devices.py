@@ -1,10 +1,12 @@
-"""Where networks run."""
+"""The devices that models run on: what they are called, whether they are there, and when they are full."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from crystalmesh_common.runtime.errors import ModelFailedError
+from crystalmesh_common.runtime.errors import ModelFailedError, OutOfMemoryError
 
 _DEVICE = re.compile(r"cpu|cuda(:\d+)?|mps")
 
@@ -29,3 +31,17 @@ def require_device(device: str) -> None:
             raise ModelFailedError(
                 f"the device {device} is not there: torch {torch.__version__} sees {present} CUDA devices"
             )
+
+
+@contextmanager
+def memory_errors_typed() -> Iterator[None]:
+    """Raise OutOfMemoryError where torch runs out of memory, on any device."""
+    import torch  # noqa: PLC0415 -- likewise
+
+    try:
+        yield
+    except RuntimeError as error:
+        # torch has a class for this on GPUs only.
+        if "not enough memory" in str(error) or isinstance(error, torch.OutOfMemoryError):
+            raise OutOfMemoryError("the device ran out of memory on this item") from error
+        raise
