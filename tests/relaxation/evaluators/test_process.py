@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from crystalmesh_common.crystal.structure import Crystal
+from crystalmesh_common.runtime.children.process import ChildLostError
 from crystalmesh_common.runtime.errors import ModelFailedError, UnsupportedElementError
 from crystalmesh_relaxation import engines
 from crystalmesh_relaxation.engine import Evaluation, Network, Quantity
 from crystalmesh_relaxation.engines.specs import CHGNET, parse_spec
 from crystalmesh_relaxation.evaluators.messages import Batch, Start
-from crystalmesh_relaxation.evaluators.process import EvaluatorLostError, EvaluatorProcess
+from crystalmesh_relaxation.evaluators.process import EvaluatorProcess
 from tests.conftest import block, copies, silicon, sodium_chloride
 
 START = Start("tests", (CHGNET,), "cpu", 1, "error", "text")
@@ -81,7 +82,7 @@ def test_killed_in_mid_batch_it_says_so_and_goes_on(evaluator: EvaluatorProcess)
     def evaluate() -> None:
         try:
             evaluator.evaluate(batch_of(*crystals))
-        except EvaluatorLostError as error:
+        except ChildLostError as error:
             found.append(error)
 
     evaluator.evaluate(batch_of(silicon()))
@@ -89,7 +90,7 @@ def test_killed_in_mid_batch_it_says_so_and_goes_on(evaluator: EvaluatorProcess)
     thread.start()
     kill(evaluator)
     thread.join()
-    assert [type(error) for error in found] == [EvaluatorLostError]
+    assert [type(error) for error in found] == [ChildLostError]
     (outcome,) = evaluator.evaluate(batch_of(crystals[0]))
     assert isinstance(outcome, Evaluation)
 

@@ -1,20 +1,16 @@
-"""What the service and its evaluators say to each other over pipes.
+"""What the service and its evaluators say to each other.
 
-A message is a kind of one byte, a length of four, and a body: JSON once at the start, and the messages of the
-public API for crystals and their evaluations. Nothing that could be executed is ever read.
+JSON once at the start, and the messages of the public API for crystals and their evaluations.
 """
 
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from enum import Enum
-from typing import IO, Literal
+from typing import Literal
 
 import numpy as np
-from google.rpc.status_pb2 import Status
 
 from crystalmesh.crystal.v1.crystal_pb2 import CrystalInput
 from crystalmesh.relaxation.v1 import evaluation_pb2
@@ -22,21 +18,9 @@ from crystalmesh.relaxation.v1.evaluation_pb2 import EvaluateRequest, EvaluateRe
 from crystalmesh_common.crystal.protobuf import crystal_from_proto, crystal_to_proto
 from crystalmesh_common.crystal.structure import Crystal
 from crystalmesh_common.runtime.errors import CrystalMeshError
-from crystalmesh_common.runtime.statuses import from_status, to_status
+from crystalmesh_common.runtime.statuses import from_status
 from crystalmesh_relaxation.convert import QUANTITIES, evaluate_response
 from crystalmesh_relaxation.engine import Evaluation, Network, PotentialInfo, Quantity
-
-_HEADER = struct.Struct(">cI")
-
-
-class Kind(Enum):
-    """What a message is."""
-
-    START = b"S"  # to the evaluator: what to load
-    LOADED = b"L"  # from it: what was loaded
-    FAILED = b"F"  # from it: the loading or the batch failed as a whole
-    BATCH = b"B"  # to it: crystals to evaluate
-    OUTCOME = b"O"  # from it: one crystal's outcome; as many as there were crystals, in order
 
 
 @dataclass(frozen=True)
@@ -64,24 +48,6 @@ class Batch:
 
 
 Outcome = Evaluation | CrystalMeshError
-
-
-def write(pipe: IO[bytes], kind: Kind, body: bytes) -> None:
-    """Send a message; it is under way when this returns."""
-    pipe.write(_HEADER.pack(kind.value, len(body)) + body)
-    pipe.flush()
-
-
-def read(pipe: IO[bytes]) -> tuple[Kind, bytes]:
-    """Wait for a message; raises EOFError when the other end has gone."""
-    header = pipe.read(_HEADER.size)
-    if len(header) < _HEADER.size:
-        raise EOFError
-    kind, length = _HEADER.unpack(header)
-    body = pipe.read(length)
-    if len(body) < length:
-        raise EOFError
-    return Kind(kind), body
 
 
 def start_to_bytes(start: Start) -> bytes:
@@ -112,15 +78,6 @@ def infos_from_bytes(body: bytes) -> list[PotentialInfo]:
         )
         for fields in json.loads(body)
     ]
-
-
-def error_to_bytes(error: CrystalMeshError) -> bytes:
-    status: bytes = to_status(error).SerializeToString()
-    return status
-
-
-def error_from_bytes(body: bytes) -> CrystalMeshError:
-    return from_status(Status.FromString(body))
 
 
 def batch_to_bytes(batch: Batch) -> bytes:

@@ -1,8 +1,7 @@
-"""What the service and its predictors say to each other over pipes.
+"""What the service and its predictors say to each other.
 
-A message is a kind of one byte, a length of four, and a body: JSON for what there is to load and what came of
-it, and the messages of the public API for crystals and their outcomes. Nothing that could be executed is ever
-read.
+JSON for what there is to load and what came of it, and the messages of the public API for crystals and their
+outcomes.
 """
 
 from __future__ import annotations
@@ -11,33 +10,18 @@ import json
 import struct
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from enum import Enum
 from pathlib import Path
-from typing import IO, Literal
-
-from google.rpc.status_pb2 import Status
+from typing import Literal
 
 from crystalmesh.crystal.v1.crystal_pb2 import CrystalInput
 from crystalmesh.property.v1.prediction_pb2 import PredictRequest, PredictResponse
-from crystalmesh_common.runtime.errors import CrystalMeshError
-from crystalmesh_common.runtime.statuses import from_status, to_status
+from crystalmesh_common.runtime.statuses import from_status
 from crystalmesh_property.convert import Outcome, predict_response
 from crystalmesh_property.properties import Property
 from crystalmesh_property.serving.folders import ModelFolder
 from crystalmesh_property.serving.prediction import LoadedModel, Plan, Question
 
-_HEADER = struct.Struct(">cI")
 _LENGTH = struct.Struct(">I")
-
-
-class Kind(Enum):
-    """What a message is."""
-
-    START = b"S"  # to the predictor: what to load
-    LOADED = b"L"  # from it: what became of each model
-    FAILED = b"F"  # from it: the loading or the batch failed as a whole
-    BATCH = b"B"  # to it: crystals as they came, and what is asked of them
-    OUTCOME = b"O"  # from it: one crystal's outcome; as many as there were crystals, in order
 
 
 @dataclass(frozen=True)
@@ -59,24 +43,6 @@ class Batch:
 
     plan: Plan
     crystals: Sequence[CrystalInput]
-
-
-def write(pipe: IO[bytes], *messages: tuple[Kind, bytes]) -> None:
-    """Send messages; they are under way when this returns."""
-    pipe.write(b"".join(_HEADER.pack(kind.value, len(body)) + body for kind, body in messages))
-    pipe.flush()
-
-
-def read(pipe: IO[bytes]) -> tuple[Kind, bytes]:
-    """Wait for a message; raises EOFError when the other end has gone."""
-    header = pipe.read(_HEADER.size)
-    if len(header) < _HEADER.size:
-        raise EOFError
-    kind, length = _HEADER.unpack(header)
-    body = pipe.read(length)
-    if len(body) < length:
-        raise EOFError
-    return Kind(kind), body
 
 
 def start_to_bytes(start: Start) -> bytes:
@@ -105,15 +71,6 @@ def models_from_bytes(body: bytes) -> list[LoadedModel]:
         )
         for fields in json.loads(body)
     ]
-
-
-def error_to_bytes(error: CrystalMeshError) -> bytes:
-    status: bytes = to_status(error).SerializeToString()
-    return status
-
-
-def error_from_bytes(body: bytes) -> CrystalMeshError:
-    return from_status(Status.FromString(body))
 
 
 def batch_to_bytes(batch: Batch) -> bytes:
