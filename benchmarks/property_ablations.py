@@ -28,7 +28,8 @@ from crystalmesh_property.model.files import load_model
 from crystalmesh_property.model.objective import scaled_labels
 from crystalmesh_property.model.predicting import estimate_members
 from crystalmesh_property.properties import Property
-from crystalmesh_property.training.experiment import Experiment, read_experiment, shipped_experiment
+from crystalmesh_property.training.experiment import Experiment
+from crystalmesh_property.training.experiment import experiment_of as shipped_experiment
 from crystalmesh_property.training.trainer import Report, Trainer
 
 RUNS = Path("build") / "property" / "ablations"
@@ -111,8 +112,8 @@ def _names() -> list[str]:
 
 def experiment_of(size: Size, changes: Sequence[str]) -> Experiment:
     """The shipped experiment `mp20`, small, in a fixed number of steps."""
-    experiment = read_experiment(
-        shipped_experiment(Path("mp20")),
+    experiment = shipped_experiment(
+        Path("mp20"),
         (
             f"data.rows={size.rows}",
             f"network.width={size.width}",

@@ -20,7 +20,7 @@ from crystalmesh_property.model.files import load_model, save_model
 from crystalmesh_property.properties import Property
 from crystalmesh_property.serving.folders import ModelFolder
 from crystalmesh_property.training.data import load_data
-from crystalmesh_property.training.experiment import Experiment, read_experiment, shipped_experiment
+from crystalmesh_property.training.experiment import Experiment, experiment_of
 from crystalmesh_property.training.trainer import Trainer
 from tests.property.crystals import rock_salt, salts_table
 
@@ -80,7 +80,7 @@ def trained(experiment: Experiment, data: Path, run: Path) -> Path:
 
 def gap_experiment(*changes: str) -> Experiment:
     small = ("network.width=16", "network.layers=1", 'machine.device="cpu"', "machine.workers=1")
-    experiment = read_experiment(shipped_experiment(Path("mp_gap")), (*small, "budget.steps=3", *changes))
+    experiment = experiment_of(Path("mp_gap"), (*small, "budget.steps=3", *changes))
     return experiment.model_copy(update={"budget": experiment.budget.model_copy(update={"minutes": None})})
 
 

@@ -13,7 +13,7 @@ from crystalmesh_property.evaluation.splits import Split, matbench_folds, matben
 from crystalmesh_property.graphs.packing import pack
 from crystalmesh_property.model.files import load_model
 from crystalmesh_property.properties import Property
-from crystalmesh_property.training.experiment import Experiment, read_experiment, shipped_experiment
+from crystalmesh_property.training.experiment import Experiment, experiment_of
 from crystalmesh_property.training.learning import device_of, divided, learning_rate
 from crystalmesh_property.training.trainer import CHECKPOINT, Report, Trainer
 from tests.property.crystals import salts_table
@@ -191,9 +191,8 @@ def test_experiments_that_ship_are_sound() -> None:
     import crystalmesh_property.training as package
 
     files = sorted((Path(package.__file__).parent / "experiments").glob("*.toml"))
-    assert {read_experiment(file).data.protocol for file in files} == {"matbench", "mp20"}
-    assert [shipped_experiment(Path(file.stem)) for file in files] == files
-    assert shipped_experiment(Path("./own.toml")) == Path("./own.toml")
+    assert {experiment_of(file).data.protocol for file in files} == {"matbench", "mp20"}
+    assert [experiment_of(Path(file.stem)) for file in files] == [experiment_of(file) for file in files]
 
 
 def test_a_device_that_is_not_here_is_refused() -> None:
@@ -209,20 +208,20 @@ def test_an_experiment_says_what_is_wrong_with_it(tmp_path: Path) -> None:
     file = tmp_path / "e.toml"
     file.write_text('name = "x"\nproperties = ["band_gap_ev"]\n[data]\nprotocol = "matbench"\ntrain = "t"\n')
     with pytest.raises(InvalidFieldError, match="budget"):
-        read_experiment(file)
-    assert read_experiment(file, ("budget.minutes=3", "network.angles=false")).network.angles is False
+        experiment_of(file)
+    assert experiment_of(file, ("budget.minutes=3", "network.angles=false")).network.angles is False
     for changes, field in (
         (("budget.minute=3",), "minute"),
         (("seed",), "seed"),
         (("budget.checks=1",), "budget"),
     ):
         with pytest.raises(InvalidFieldError, match=field):
-            read_experiment(file, changes)
+            experiment_of(file, changes)
     file.write_text("name = ")
     with pytest.raises(InvalidFieldError):
-        read_experiment(file)
+        experiment_of(file)
     with pytest.raises(InvalidFieldError, match="cannot be read"):
-        read_experiment(tmp_path / "none.toml")
+        experiment_of(tmp_path / "none.toml")
 
 
 def test_fewer_rows_are_learnt_from(tmp_path: Path, salts: tuple[GraphPool, Split]) -> None:

@@ -64,6 +64,11 @@ def space_group_number(crystal: Crystal, *, symprec: float = DEFAULT_SYMPREC_ANG
     return int(_dataset(crystal, symprec).number)
 
 
+def space_group_symbol(number: int) -> str:
+    """The short international symbol of a space group in its standard setting: "Fd-3m" for 227."""
+    return _space_group(number).symbol
+
+
 def space_group_number_of_symbol(symbol: str) -> int | None:
     """The number of a short international symbol in the standard setting ("Fd-3m"); None for others."""
     return _numbers_by_symbol().get(symbol.replace(" ", ""))

@@ -31,12 +31,12 @@ def train(
     The same command goes on after Ctrl-C or kill -9, from the last of its checks.
     """
     from crystalmesh_property.training.data import load_data  # noqa: PLC0415 -- torch takes seconds to load
-    from crystalmesh_property.training.experiment import read_experiment, shipped_experiment  # noqa: PLC0415
+    from crystalmesh_property.training.experiment import experiment_of  # noqa: PLC0415
     from crystalmesh_property.training.telling import Screen  # noqa: PLC0415
     from crystalmesh_property.training.trainer import Trainer  # noqa: PLC0415
 
     try:
-        experiment = read_experiment(shipped_experiment(config), tuple(change or ()))
+        experiment = experiment_of(config, tuple(change or ()))
         with Screen(experiment.name) as screen:
             cache = graphs or run.parent / "graphs"
             pool, split = load_data(experiment, data, cache, processes=processes, progress=screen.packing)

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from crystalmesh_common.runtime.errors import InvalidFieldError
+from crystalmesh_common.runtime.experiments import Section, read_experiment, shipped_experiment
 from crystalmesh_property.graphs.graph import GraphOptions
 from crystalmesh_property.model.network import NetworkConfig
 from crystalmesh_property.properties import Property
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class DataConfig(_Section):
+class DataConfig(Section):
     """Which tables, and by whose rules they are split. Paths are relative to the folder of the data."""
 
     protocol: Literal["matbench", "mp20"]
@@ -48,7 +43,7 @@ class DataConfig(_Section):
         return self
 
 
-class BudgetConfig(_Section):
+class BudgetConfig(Section):
     """When a training is over: the first that is reached. What is not given is not limited."""
 
     minutes: float | None = Field(
@@ -65,7 +60,7 @@ class BudgetConfig(_Section):
         return self
 
 
-class OptimizationConfig(_Section):
+class OptimizationConfig(Section):
     """How the network learns."""
 
     crystals: int = Field(64, ge=1, description="of a batch at most")
@@ -78,7 +73,7 @@ class OptimizationConfig(_Section):
     weights: dict[Property, float] = Field(default_factory=dict, description="of the losses; 1 unless given")
 
 
-class MachineConfig(_Section):
+class MachineConfig(Section):
     """Where it runs."""
 
     device: str = Field("auto", description="cpu, cuda, cuda:1; auto is a GPU where there is one")
@@ -88,7 +83,7 @@ class MachineConfig(_Section):
     )
 
 
-class Experiment(_Section):
+class Experiment(Section):
     """Everything that a trained model depends on besides the contents of the tables."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
@@ -108,39 +103,7 @@ class Experiment(_Section):
         return GraphOptions(neighbours=self.neighbours, cutoff_angstrom=self.cutoff_angstrom)
 
 
-def shipped_experiment(path: Path) -> Path:
-    """The file of an experiment that ships, by its bare name; any other path as it is."""
-    if path.suffix or len(path.parts) != 1:
-        return path
-    return Path(__file__).parent / "experiments" / f"{path.name}.toml"
-
-
-def read_experiment(path: Path, changes: tuple[str, ...] = ()) -> Experiment:
-    """The experiment of a TOML file, with some values changed: `budget.minutes=3`, values as in TOML.
-
-    Raises InvalidFieldError that names the field which no experiment has.
-    """
-    try:
-        said = tomllib.loads(path.read_text())
-        for change in changes:
-            name, equals, value = change.partition("=")
-            if not equals:
-                raise InvalidFieldError(f"{change!r} is no change: write field=value", field=name)
-            _set(said, name.strip().split("."), tomllib.loads(f"value = {value}")["value"])
-        return Experiment(**said)
-    except OSError as error:
-        raise InvalidFieldError(f"{path} cannot be read: {error.strerror}", field="config") from error
-    except tomllib.TOMLDecodeError as error:
-        raise InvalidFieldError(f"{path}: {error}", field="config") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"]))
-        raise InvalidFieldError(f"{path}: {field}: {first['msg']}", field=field) from error
-
-
-def _set(said: dict[str, Any], names: list[str], value: object) -> None:
-    for name in names[:-1]:
-        said = said.setdefault(name, {})
-        if not isinstance(said, dict):
-            raise InvalidFieldError(f"{name} is no section", field=name)
-    said[names[-1]] = value
+def experiment_of(path: Path, changes: tuple[str, ...] = ()) -> Experiment:
+    """The experiment of a TOML file, or by its bare name one that ships; else as `read_experiment`."""
+    shipped = Path(__file__).parent / "experiments"
+    return read_experiment(shipped_experiment(path, shipped), Experiment, changes)

@@ -31,6 +31,11 @@ def shape_of(vectors: FloatArray) -> str:
     return names[nearest] if differences[nearest] <= _REGULAR else f"distorted {names[nearest]}"
 
 
+def shape_names() -> tuple[str, ...]:
+    """All names that `shape_of` gives, without "distorted"."""
+    return tuple(_corners())
+
+
 def _cosines(directions: FloatArray) -> FloatArray:
     """The cosines between all pairs of unit vectors, sorted, so that no order of the vectors is left."""
     rows, columns = np.triu_indices(len(directions), 1)

@@ -1,0 +1,1 @@
+"""What runs language models: one Protocol, one file per engine."""

@@ -1,0 +1,173 @@
+"""The conversation: how target, reference, transition, crystal and facts are laid out. All of it is here.
+
+    <s> <target> … <reference> … <crystal> ALX <transition> … <crystal> ALX </s>
+    <s> <crystal> ALX <facts> … </s>
+
+Reference and transition may be missing. The model writes what follows the first `<transition>` (or
+`<crystal>`, where no transition is wanted), and is asked for values where a crystal ends.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from crystalmesh_common.crystal.composition import Composition
+from crystalmesh_common.crystal.description.property_text import Range
+from crystalmesh_common.crystal.elements import symbol_of
+from crystalmesh_common.crystal.symmetry import space_group_symbol
+from crystalmesh_generation.language.aims import Aim
+from crystalmesh_generation.language.portrait import Environment, Portrait, by_electronegativity
+from crystalmesh_generation.language.words import (
+    BEGIN,
+    CRYSTAL,
+    END,
+    FACTS,
+    MAX_NEGATIVE,
+    MAX_WHOLE,
+    REFERENCE,
+    TARGET,
+    TRANSITION,
+)
+
+MAX_TEXT_WORDS = 40
+"""Of a caller's free text, those that the model knows; more would crowd out the crystals."""
+
+_WHOLE, _TENTHS, _HUNDREDTHS = 0, 1, 2
+_PROPERTIES: Mapping[str, tuple[str, int]] = {
+    "formation_energy_ev_per_atom": ("formation energy", _TENTHS),
+    "band_gap_ev": ("band gap", _TENTHS),
+    "energy_above_hull_ev_per_atom": ("energy above hull", _HUNDREDTHS),
+    "bulk_modulus_gpa": ("bulk modulus", _WHOLE),
+    "shear_modulus_gpa": ("shear modulus", _WHOLE),
+    "magnetization_mu_b_per_cubic_angstrom": ("magnetization", _HUNDREDTHS),
+    "density_g_per_cubic_centimeter": ("density", _TENTHS),
+    "atoms_in_cell": ("atoms", _WHOLE),
+}
+_MODULUS_STEP = 5
+
+
+def crystal_prompt(aim: Aim, reference: str, transition: str = "") -> str:
+    """What comes before a crystal, ALX excluded; `reference` as `reference_part` tells it, or nothing."""
+    parts = [BEGIN, target_part(aim), reference]
+    if transition:
+        parts += [TRANSITION, transition]
+    return _joined([*parts, CRYSTAL])
+
+
+def transition_prompt(aim: Aim, reference: str) -> str:
+    """What comes before a transition."""
+    return _joined([BEGIN, target_part(aim), reference, TRANSITION])
+
+
+def lesson(prompt: str, completion: str) -> str:
+    """A whole conversation to learn from."""
+    return _joined([prompt, completion, END])
+
+
+def facts_prompt(alx: str) -> str:
+    """What comes before facts; at its last word all of the crystal has been read."""
+    return _joined([BEGIN, CRYSTAL, *alx.split(), FACTS])
+
+
+def target_part(aim: Aim) -> str:
+    """What is asked for."""
+    return _joined([TARGET, " ; ".join(_target_phrases(aim))])
+
+
+def reference_part(portrait: Portrait, alx: str) -> str:
+    """A known material: what it is in words, and its ALX."""
+    return _joined([REFERENCE, description(portrait), CRYSTAL, *alx.split()])
+
+
+def description(portrait: Portrait) -> str:
+    """A material in words: "Na 1 Cl 1 ; Fm-3m rock salt ; Na octahedron 6 Cl ; Cl octahedron 6 Na"."""
+    phrases = [counted(portrait.composition), f"{portrait.space_group_symbol} {portrait.structure_type}"]
+    phrases += [environment_phrase(each) for each in portrait.environments]
+    known = {name: Range(value, value) for name, value in portrait.properties.items()}
+    return " ; ".join(phrase.strip() for phrase in [*phrases, *range_phrases(known)])
+
+
+def environment_phrase(environment: Environment) -> str:
+    """What an element has around it: "Ti octahedron 6 O"."""
+    ligands = [symbol_of(number) for number in environment.ligands]
+    return _joined(
+        [symbol_of(environment.number), environment.shape, str(environment.coordination), *ligands]
+    )
+
+
+def counted(composition: Composition) -> str:
+    """A composition: "Ti 1 O 2"."""
+    return _joined(f"{symbol_of(number)} {min(count, MAX_WHOLE)}" for number, count in composition)
+
+
+def range_phrases(ranges: Mapping[str, Range]) -> list[str]:
+    """Values and ranges in the order of the API: "band gap 2.0 to 4.0", "energy above hull at most 0.05"."""
+    return [
+        f"{words} {_range_words(name, ranges[name])}"
+        for name, (words, _) in _PROPERTIES.items()
+        if name in ranges
+    ]
+
+
+def amount(name: str, value: float) -> str:
+    """A property's value as one word, at the end of the scale where it is beyond it."""
+    decimals = _PROPERTIES[name][1]
+    if decimals == _WHOLE:
+        step = _MODULUS_STEP if name.endswith("modulus_gpa") else 1
+        return str(int(min(max(0, round(value / step) * step), MAX_WHOLE)))
+    if decimals == _HUNDREDTHS:
+        return f"{min(max(0.0, value), 0.99):.2f}"
+    rounded = round(min(max(-MAX_NEGATIVE, value), 59.9), 1)
+    return f"{rounded + 0.0:.1f}"
+
+
+def plain(text: str) -> list[str]:
+    """A caller's text as words that can neither open nor close a part of the conversation."""
+    return re.findall(r"[a-z]+|[A-Z][a-z]?(?![a-zA-Z])", _lower_sentences(text))[:MAX_TEXT_WORDS]
+
+
+def _lower_sentences(text: str) -> str:
+    """Words that begin with a capital in small letters, but for what may be an element's symbol."""
+    return re.sub(r"[A-Z][A-Za-z]{2,}", lambda match: match[0].lower(), text)
+
+
+def _target_phrases(aim: Aim) -> Iterator[str]:
+    if aim.formula:
+        yield f"formula {counted(by_electronegativity(aim.formula))}"
+    for word, numbers in (
+        ("elements", aim.elements),
+        ("with", aim.required),
+        ("made of", aim.allowed),
+        ("without", aim.forbidden),
+    ):
+        if numbers:
+            yield f"{word} {_symbols(numbers)}"
+    if aim.space_group_number is not None:
+        yield f"space group {space_group_symbol(aim.space_group_number)}"
+    elif aim.crystal_system:
+        yield aim.crystal_system
+    yield from range_phrases(aim.ranges)
+    if words := plain(aim.text):
+        yield f"text {' '.join(words)}"
+
+
+def _symbols(numbers: Iterable[int]) -> str:
+    ordered = by_electronegativity(tuple((number, 1) for number in numbers))
+    return " ".join(symbol_of(number) for number, _ in ordered)
+
+
+def _range_words(name: str, wanted: Range) -> str:
+    low = None if wanted.min is None else amount(name, wanted.min)
+    high = None if wanted.max is None else amount(name, wanted.max)
+    if low == high:
+        return f"{low}"
+    if high is None:
+        return f"at least {low}"
+    if low is None:
+        return f"at most {high}"
+    return f"{low} to {high}"
+
+
+def _joined(parts: Iterable[str]) -> str:
+    return " ".join(part for part in parts if part)

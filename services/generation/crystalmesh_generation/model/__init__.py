@@ -1,0 +1,1 @@
+"""The language model with two heads: one writes, one tells values."""
