@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from crystalmesh_common.runtime.devices import training_device
 from crystalmesh_common.runtime.errors import DataCorruptError, InvalidFieldError
 from crystalmesh_property.evaluation.pool import GraphPool
 from crystalmesh_property.evaluation.scoring import Predictions, Score, score
@@ -14,7 +15,7 @@ from crystalmesh_property.graphs.packing import pack
 from crystalmesh_property.model.files import load_model
 from crystalmesh_property.properties import Property
 from crystalmesh_property.training.experiment import Experiment, experiment_of
-from crystalmesh_property.training.learning import device_of, divided, learning_rate
+from crystalmesh_property.training.learning import divided, learning_rate
 from crystalmesh_property.training.trainer import CHECKPOINT, Report, Trainer
 from tests.property.crystals import salts_table
 
@@ -199,7 +200,7 @@ def test_a_device_that_is_not_here_is_refused() -> None:
     """What torch does not know, and what this machine has not, name the field."""
     for device in ("tpu-9000", "meta"):
         with pytest.raises(InvalidFieldError) as caught:
-            device_of(EXPERIMENT.machine.model_copy(update={"device": device}))
+            training_device(device)
         assert caught.value.details["field"] == "machine.device"
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from crystalmesh_common.runtime.errors import ModelFailedError, OutOfMemoryError
+from crystalmesh_common.runtime.errors import InvalidFieldError, ModelFailedError, OutOfMemoryError
+
+if TYPE_CHECKING:
+    import torch
 
 _DEVICE = re.compile(r"cpu|cuda(:\d+)?|mps")
 
@@ -31,6 +35,20 @@ def require_device(device: str) -> None:
             raise ModelFailedError(
                 f"the device {device} is not there: torch {torch.__version__} sees {present} CUDA devices"
             )
+
+
+def training_device(name: str) -> torch.device:
+    """Where to train; `auto` is a GPU where there is one. Raises InvalidFieldError for what is not here."""
+    import torch  # noqa: PLC0415 -- likewise
+
+    gpu = torch.cuda.is_available()
+    try:
+        device = torch.device(("cuda" if gpu else "cpu") if name == "auto" else name)
+    except RuntimeError as error:
+        raise InvalidFieldError(f"{name!r} is no device", field="machine.device") from error
+    if device.type not in ("cpu", "cuda") or (device.type == "cuda" and not gpu):
+        raise InvalidFieldError(f"there is no {name} here", field="machine.device")
+    return device
 
 
 @contextmanager

@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from crystalmesh_common.runtime.errors import InvalidFieldError
 from crystalmesh_property.graphs.batches import GraphBatch
 from crystalmesh_property.model.network import CrystalGraphNetwork
 from crystalmesh_property.model.objective import loss_sum, normalized
@@ -99,18 +98,6 @@ class Learner:
     def _precision(self) -> AbstractContextManager[object]:
         kind = self.network.centres.device.type
         return torch.autocast(kind, torch.bfloat16, enabled=self._low_precision)
-
-
-def device_of(machine: MachineConfig) -> torch.device:
-    """Where to compute. Raises InvalidFieldError for a device that is not here."""
-    gpu = torch.cuda.is_available()
-    try:
-        device = torch.device(("cuda" if gpu else "cpu") if machine.device == "auto" else machine.device)
-    except RuntimeError as error:
-        raise InvalidFieldError(f"{machine.device!r} is no device", field="machine.device") from error
-    if device.type not in ("cpu", "cuda") or (device.type == "cuda" and not gpu):
-        raise InvalidFieldError(f"there is no {machine.device} here", field="machine.device")
-    return device
 
 
 def workers_of(machine: MachineConfig, device: torch.device) -> int:

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from crystalmesh_common.runtime.devices import training_device
 from crystalmesh_common.runtime.durable import write_file
 from crystalmesh_common.runtime.errors import InvalidFieldError
 from crystalmesh_property.evaluation.pool import GraphPool
@@ -34,7 +35,6 @@ from crystalmesh_property.training.experiment import Experiment
 from crystalmesh_property.training.learning import (
     Learner,
     Lesson,
-    device_of,
     divided,
     learning_rate,
     workers_of,
@@ -83,7 +83,7 @@ class Trainer:
         self._targets = scaled_labels(pool.labels, self._properties)  # (all, p)
         self._check_validation()
         torch.manual_seed(experiment.seed)
-        device = device_of(experiment.machine)
+        device = training_device(experiment.machine.device)
         self._workers = workers_of(experiment.machine, device)
         network = CrystalGraphNetwork(experiment.network, self._properties)
         normalize_for(network, self._targets[self._train])
