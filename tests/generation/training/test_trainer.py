@@ -175,6 +175,6 @@ def test_a_damaged_checkpoint_and_another_training(world: tuple[Corpus, Corpus],
 
 def test_the_shipped_experiment_is_sound() -> None:
     """It can be read by its bare name; a misspelt field is named."""
-    assert experiment_of(Path("mp20")).model.width == 320
+    assert experiment_of(Path("mp20")).model.width == 256
     with pytest.raises(InvalidFieldError, match="minute"):
         experiment_of(Path("mp20"), ("budget.minute=3",))

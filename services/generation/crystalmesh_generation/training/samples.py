@@ -11,7 +11,8 @@ from crystalmesh_generation.language.tokenizer import WordTokenizer
 from crystalmesh_generation.model.dual_head import DualHeadModel
 from crystalmesh_generation.training.lessons import Teacher
 
-_SHOWN = 4
+_SHOWN = 2
+_WORDS = 160
 
 
 def write_samples(model: DualHeadModel, tokenizer: WordTokenizer, teacher: Teacher) -> Iterator[str]:
@@ -25,7 +26,7 @@ def write_samples(model: DualHeadModel, tokenizer: WordTokenizer, teacher: Teach
             written = model.language.generate(  # type: ignore[misc]  # its own self is not of its own type
                 torch.tensor([read], device=model.device),
                 attention_mask=torch.ones(1, len(read), dtype=torch.int64, device=model.device),
-                max_length=most,
+                max_length=min(most, len(read) + _WORDS),
                 do_sample=False,
                 pad_token_id=tokenizer.pad,
                 eos_token_id=tokenizer.end,
