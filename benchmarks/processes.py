@@ -41,6 +41,11 @@ def property_server(*flags: str) -> AbstractContextManager[str]:
     return _server("crystalmesh_property", flags)
 
 
+def generation_server(*flags: str) -> AbstractContextManager[str]:
+    """The address of a generation service that answers."""
+    return _server("crystalmesh_generation", flags)
+
+
 @contextmanager
 def _server(module: str, flags: Sequence[str]) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as scratch:

@@ -117,7 +117,7 @@ def pids(mesh: Mapping[str, Any]) -> dict[str, int]:
 
 def test_a_mesh_in_the_background(shell: Shell) -> None:
     """Up returns once all serve; status, logs and a second up tell of it; down ends it, twice if you like."""
-    mesh = shell.up("retrieval", "generation")
+    mesh = shell.up("retrieval", "agent")
     assert mesh["ready"]
     assert [service["state"] for service in mesh["services"]] == ["ready", "ready"]
     assert (shell.home / "endpoints.json").exists()
@@ -127,21 +127,21 @@ def test_a_mesh_in_the_background(shell: Shell) -> None:
     assert pids(status) == pids(mesh)
     assert [service["health"] for service in status["services"]] == ["serving", "serving"]
 
-    second = shell.run("up", "generation")
+    second = shell.run("up", "agent")
     assert second.returncode == 1
     assert second.stderr.startswith("crystalmesh: a mesh is running here already")
     assert f"supervisor pid {mesh['supervisor_pid']}" in second.stderr
     assert second.stderr.count("\n") == 1
 
-    logs = shell.run("logs", "generation", "--lines", "1")
+    logs = shell.run("logs", "agent", "--lines", "1")
     assert json.loads(logs.stdout)["event"] == "ready"
     everything = shell.run("logs").stdout
     assert re.search(r"^retrieval  .*ready", everything, re.MULTILINE)
     assert re.search(r"^mesh       .*2 services ready after", everything, re.MULTILINE)
 
-    unknown = shell.run("logs", "agent")
+    unknown = shell.run("logs", "generation")
     assert unknown.returncode == 2
-    assert "there are generation, mesh, retrieval" in unknown.stderr
+    assert "there are agent, mesh, retrieval" in unknown.stderr
 
     assert shell.run("down").stdout == f"stopped the mesh (pid {mesh['supervisor_pid']})\n"
     assert all(is_gone(pid) for pid in pids(mesh).values())
@@ -152,7 +152,7 @@ def test_a_mesh_in_the_background(shell: Shell) -> None:
 
 def test_of_two_ups_at_once_one_runs(shell: Shell) -> None:
     """However close they start, one mesh runs and the other command is refused."""
-    both = [shell.start("up", "--detach", "generation") for _ in range(2)]
+    both = [shell.start("up", "--detach", "agent") for _ in range(2)]
     outputs = [process.communicate(timeout=PATIENCE_SECONDS)[0] for process in both]
     assert sorted(process.returncode for process in both) == [0, 1]
     assert sum("a mesh is running here already" in output for output in outputs) == 1
@@ -161,7 +161,7 @@ def test_of_two_ups_at_once_one_runs(shell: Shell) -> None:
 
 def test_a_killed_service_is_told_by_status(shell: Shell) -> None:
     """After kill -9 a service serves again on its address, and status counts the restart."""
-    mesh = shell.up("generation")
+    mesh = shell.up("agent")
     (before,) = mesh["services"]
     os.kill(before["pid"], signal.SIGKILL)
 
@@ -180,8 +180,8 @@ def test_a_killed_service_is_told_by_status(shell: Shell) -> None:
 
 def test_status_of_a_service_that_does_not_answer(shell: Shell) -> None:
     """A service that hangs is unreachable, and status ends with 1."""
-    mesh = shell.up("generation")
-    pid = pids(mesh)["generation"]
+    mesh = shell.up("agent")
+    pid = pids(mesh)["agent"]
     os.kill(pid, signal.SIGSTOP)
     try:
         code, status = shell.status()
@@ -206,7 +206,7 @@ def test_without_a_mesh(shell: Shell) -> None:
 
 def test_ctrl_c_stops_a_mesh_in_the_foreground(shell: Shell) -> None:
     """SIGINT drains every service, removes the map and is no failure; a pipe gets no control codes."""
-    process = shell.start("up", "retrieval", "generation")
+    process = shell.start("up", "retrieval", "agent")
     output = read_until(process, "2 services ready after")
     assert "\x1b" not in output
     _, status = shell.status()
@@ -223,10 +223,10 @@ def test_ctrl_c_stops_a_mesh_in_the_foreground(shell: Shell) -> None:
 
 def test_ctrl_c_twice_does_not_wait(shell: Shell) -> None:
     """The second SIGINT kills what does not drain, and the command ends as interrupted."""
-    process = shell.start("up", "generation")
+    process = shell.start("up", "agent")
     read_until(process, "1 service ready after")
     _, status = shell.status()
-    pid = pids(status)["generation"]
+    pid = pids(status)["agent"]
     os.kill(pid, signal.SIGSTOP)  # a stopped process does not drain
     process.send_signal(signal.SIGINT)
     read_until(process, "stopping")
@@ -238,12 +238,12 @@ def test_ctrl_c_twice_does_not_wait(shell: Shell) -> None:
 
 def test_a_reader_that_goes_away_disturbs_nothing(shell: Shell) -> None:
     """A mesh whose output nobody reads any more goes on, restarts what crashes, and stops as asked."""
-    process = shell.start("up", "generation")
+    process = shell.start("up", "agent")
     read_until(process, "1 service ready after")
     assert process.stdout is not None
     process.stdout.close()
     _, status = shell.status()
-    os.kill(pids(status)["generation"], signal.SIGKILL)
+    os.kill(pids(status)["agent"], signal.SIGKILL)
     eventually(lambda: shell.status()[1]["services"][0]["restarts"] == 1, "the service is back")
     process.send_signal(signal.SIGHUP)
     assert process.wait(PATIENCE_SECONDS) == 0
@@ -252,19 +252,19 @@ def test_a_reader_that_goes_away_disturbs_nothing(shell: Shell) -> None:
 
 def test_a_killed_supervisor_leaves_nothing_that_lasts(shell: Shell) -> None:
     """After kill -9 of the supervisor its services end by themselves, and the next up just works."""
-    mesh = shell.up("retrieval", "generation")
+    mesh = shell.up("retrieval", "agent")
     os.kill(mesh["supervisor_pid"], signal.SIGKILL)
     status = shell.run("status")
     assert status.returncode == 4
     assert f"the last one (pid {mesh['supervisor_pid']}) was killed" in status.stderr
     eventually(lambda: all(is_gone(pid) for pid in pids(mesh).values()), "the orphans have ended")
-    assert shell.up("generation")["ready"]
+    assert shell.up("agent")["ready"]
 
 
 def test_up_right_after_a_killed_supervisor_ends_its_orphans(shell: Shell) -> None:
     """A new mesh does not share the machine with what a killed one left behind, nor wait for it."""
-    mesh = shell.up("generation")
-    pid = pids(mesh)["generation"]
+    mesh = shell.up("agent")
+    pid = pids(mesh)["agent"]
     os.kill(pid, signal.SIGSTOP)  # it cannot notice by itself that its supervisor is gone
     os.kill(mesh["supervisor_pid"], signal.SIGKILL)
     eventually(lambda: is_gone(mesh["supervisor_pid"]), "the supervisor is gone")
@@ -274,15 +274,13 @@ def test_up_right_after_a_killed_supervisor_ends_its_orphans(shell: Shell) -> No
 
 def test_bad_settings_end_up_in_one_line(shell: Shell, tmp_path: Path) -> None:
     """A wrong setting, from a variable or a file, ends the command with 2 and its reason, tried once."""
-    result = shell.run("up", "--detach", "generation", CRYSTALMESH_GENERATION_PORT="many")
+    result = shell.run("up", "--detach", "agent", CRYSTALMESH_AGENT_PORT="many")
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
-    assert result.stderr.startswith(
-        "generation: settings of generation: port: Input should be a valid integer"
-    )
+    assert result.stderr.startswith("agent: settings of agent: port: Input should be a valid integer")
     config = tmp_path / "mesh.toml"
     config.write_text("[common\n")
-    result = shell.run("up", "retrieval", "generation", "--config", str(config))
+    result = shell.run("up", "retrieval", "agent", "--config", str(config))
     assert result.returncode == 2
     assert f"CRYSTALMESH_CONFIG: {config} is not TOML" in result.stderr
     status = shell.run("status")
@@ -294,22 +292,22 @@ def test_a_port_in_use_is_told_as_such(shell: Shell) -> None:
     """A configured port that somebody else has is a setting that cannot be used."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        result = shell.run("up", "-d", "generation", CRYSTALMESH_GENERATION_PORT=str(port))
+        result = shell.run("up", "-d", "agent", CRYSTALMESH_AGENT_PORT=str(port))
     assert result.returncode == 2
-    assert result.stderr.startswith(f"generation: cannot listen on 127.0.0.1:{port}")
+    assert result.stderr.startswith(f"agent: cannot listen on 127.0.0.1:{port}")
 
 
 def test_a_crash_loop_ends_up_with_its_reason_and_log(shell: Shell, tmp_path: Path) -> None:
     """A service that cannot run is given up after some tries; the command shows the end of its log."""
-    broken = tmp_path / "broken" / "crystalmesh_generation"
+    broken = tmp_path / "broken" / "crystalmesh_agent"
     broken.mkdir(parents=True)
     (broken / "__init__.py").write_text("")
     (broken / "__main__.py").write_text("print('looking for the model')\nraise OSError('no model here')")
-    result = shell.run("up", "--detach", "generation", PYTHONPATH=str(broken.parent))
+    result = shell.run("up", "--detach", "agent", PYTHONPATH=str(broken.parent))
     assert result.returncode == 1
     first, *tail = result.stderr.splitlines()
-    assert first == "generation: failed at once 5 times in a row, exit 1: OSError: no model here"
-    assert tail[0] == f"the end of {shell.home}/logs/generation.log:"
+    assert first == "agent: failed at once 5 times in a row, exit 1: OSError: no model here"
+    assert tail[0] == f"the end of {shell.home}/logs/agent.log:"
     assert "  looking for the model" in tail
 
 
@@ -322,11 +320,11 @@ def test_an_unknown_service_is_a_usage_error(shell: Shell) -> None:
 
 def test_logs_follow_until_interrupted(shell: Shell) -> None:
     """With --follow new lines appear as they are written, also those of a restart; Ctrl-C is no failure."""
-    mesh = shell.up("generation")
+    mesh = shell.up("agent")
     process = shell.start("logs", "--follow", "--lines", "1")
-    read_until(process, "generation  ")
-    os.kill(pids(mesh)["generation"], signal.SIGKILL)
-    assert "mesh      " in read_until(process, "restarting: killed by SIGKILL")
+    read_until(process, "agent  ")
+    os.kill(pids(mesh)["agent"], signal.SIGKILL)
+    assert "mesh   " in read_until(process, "restarting: killed by SIGKILL")
     read_until(process, '"event": "ready"')
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=PATIENCE_SECONDS)
@@ -338,7 +336,7 @@ def test_the_table_fits_a_terminal_of_80_columns(shell: Shell) -> None:
     terminal, inside = pty.openpty()
     fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     process = subprocess.Popen(
-        [*COMMAND, "up", "retrieval", "generation"],
+        [*COMMAND, "up", "retrieval", "agent"],
         env=shell.environment | {"TERM": "xterm"},
         stdin=inside,
         stdout=inside,
@@ -357,9 +355,9 @@ def test_the_table_fits_a_terminal_of_80_columns(shell: Shell) -> None:
         os.close(terminal)
     lines = re.split(r"[\r\n]+", screen)
     assert max(map(len, lines)) <= 80
-    header = "service     state        address              pid  restarts   since  ready in"
+    header = "service    state        address              pid  restarts   since  ready in"
     assert header in (line.rstrip() for line in lines)
-    assert re.search(r"generation  ready        127\.0\.0\.1:\d+ +\d+ +0 +\d+ s +\d\.\d s", screen)
+    assert re.search(r"agent      ready        127\.0\.0\.1:\d+ +\d+ +0 +\d+ s +\d\.\d s", screen)
 
 
 def _read_terminal(terminal: int, text: str) -> str:

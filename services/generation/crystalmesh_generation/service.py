@@ -2,23 +2,62 @@
 
 from __future__ import annotations
 
-from crystalmesh.generation.v1.generation_service_pb2_grpc import (
-    GenerationServiceServicer,
-    add_GenerationServiceServicer_to_server,
-)
+import os
+
+from crystalmesh.generation.v1.generation_service_pb2_grpc import add_GenerationServiceServicer_to_server
 from crystalmesh_common.runtime.metrics import Metrics
+from crystalmesh_common.runtime.runner import Runner
 from crystalmesh_common.runtime.service import Hosted, Service
-from crystalmesh_common.runtime.settings import ServiceSettings
+from crystalmesh_generation.servicer import GenerationServicer
+from crystalmesh_generation.serving.folders import SHIPPED, ModelFolder, find_models
+from crystalmesh_generation.serving.models import ServedModels
+from crystalmesh_generation.settings import GenerationSettings
+from crystalmesh_generation.worker import WritingRunner, WritingWorker
+from crystalmesh_generation.writers.messages import Start
+from crystalmesh_generation.writers.process import WriterProcess
+
+NAME = "generation"
 
 
-def build(_settings: ServiceSettings, _metrics: Metrics) -> Hosted:
-    """The generated servicer as it is: every method answers UNIMPLEMENTED with NOT_IMPLEMENTED_YET."""
-    generation = GenerationServiceServicer()
+def build(settings: GenerationSettings, metrics: Metrics) -> Hosted:
+    """The servicer and the runner behind it; nothing heavy is imported in this process."""
+    folders = find_models(settings.models, SHIPPED if settings.shipped_models else None)
+    models = ServedModels(folders)
+
+    def load() -> WritingWorker:
+        process = WriterProcess(_start(settings, folders))
+        models.loaded(process.load())
+        return WritingWorker(process)
+
+    runner: WritingRunner = Runner(
+        load,
+        max_batch_cost=settings.capacity,
+        queued_calls=settings.limits.queued_calls,
+        metrics=metrics,
+        name=NAME,
+        devices=settings.workers,
+    )
+    servicer = GenerationServicer(runner, models, settings)
     return Hosted(
-        registrations=[
-            lambda server: add_GenerationServiceServicer_to_server(generation, server),
-        ]
+        registrations=[lambda server: add_GenerationServiceServicer_to_server(servicer, server)],
+        runners=[runner],
     )
 
 
-SERVICE = Service("generation", ServiceSettings, build)
+def _start(settings: GenerationSettings, folders: list[ModelFolder]) -> Start:
+    return Start(
+        service=NAME,
+        folders=tuple(folders),
+        engine=settings.engine,
+        device=settings.device,
+        threads=settings.threads or max(1, (os.cpu_count() or 1) // settings.workers),
+        capacity=settings.capacity,
+        proposals=settings.proposals,
+        materials=settings.materials,
+        atoms_per_crystal=settings.limits.atoms_per_crystal,
+        log_level=settings.log_level,
+        log_format=settings.log_format,
+    )
+
+
+SERVICE = Service(NAME, GenerationSettings, build)

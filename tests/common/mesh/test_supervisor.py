@@ -119,12 +119,9 @@ def certificate(home: MeshHome, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CRYSTALMESH_TLS_KEY", str(key))
 
 
-PLANNED_METHODS = {
-    "generation": "/crystalmesh.generation.v1.GenerationService/Generate",
-    "agent": "/crystalmesh.agent.v1.StudyService/ListStudies",
-}
+PLANNED_METHODS = {"agent": "/crystalmesh.agent.v1.StudyService/ListStudies"}
 # The lightest service there is.
-LIGHT = find_service("generation")
+LIGHT = find_service("agent")
 RETRIEVAL = find_service("retrieval")
 
 
@@ -149,14 +146,14 @@ async def test_a_killed_service_comes_back_where_it_was(home: MeshHome) -> None:
     """After kill -9 a service has a new process on its old address, and the others never noticed."""
     async with supervised(home, RETRIEVAL, LIGHT) as mesh:
         before = await mesh.until(lambda record: record.ready)
-        os.kill(before.services["generation"].pid or 0, signal.SIGKILL)
-        record = await mesh.until(lambda record: record.ready and record.services["generation"].restarts == 1)
-        was, now = before.services["generation"], record.services["generation"]
+        os.kill(before.services["agent"].pid or 0, signal.SIGKILL)
+        record = await mesh.until(lambda record: record.ready and record.services["agent"].restarts == 1)
+        was, now = before.services["agent"], record.services["agent"]
         assert now.endpoint == was.endpoint
         assert now.pid != was.pid
         assert (now.exit_code, now.reason) == (-signal.SIGKILL, "killed by SIGKILL")
         assert record.services["retrieval"] == before.services["retrieval"]
-        assert read_endpoint_map(home.endpoint_map).services["generation"] == was.endpoint
+        assert read_endpoint_map(home.endpoint_map).services["agent"] == was.endpoint
 
 
 async def test_a_service_that_hangs_is_unhealthy_until_it_answers(
@@ -165,29 +162,29 @@ async def test_a_service_that_hangs_is_unhealthy_until_it_answers(
     """Health is followed as long as a service runs; one that does not answer is told, and not killed."""
     monkeypatch.setattr("crystalmesh_common.mesh.supervision._READY_POLL_SECONDS", 0.02)
     async with supervised(home, LIGHT) as mesh:
-        pid = (await mesh.until(lambda record: record.ready)).services["generation"].pid or 0
+        pid = (await mesh.until(lambda record: record.ready)).services["agent"].pid or 0
         os.kill(pid, signal.SIGSTOP)
         try:
-            await mesh.status("generation", State.UNHEALTHY)
+            await mesh.status("agent", State.UNHEALTHY)
         finally:
             os.kill(pid, signal.SIGCONT)
-        status = await mesh.status("generation", State.READY)
+        status = await mesh.status("agent", State.READY)
         assert (status.pid, status.restarts) == (pid, 0)
 
 
 async def test_a_service_whose_port_was_taken_moves(home: MeshHome) -> None:
     """When somebody takes the port of a crashed service, it comes back on another, and the map follows."""
     async with supervised(home, LIGHT) as mesh:
-        status = (await mesh.until(lambda record: record.ready)).services["generation"]
+        status = (await mesh.until(lambda record: record.ready)).services["agent"]
         assert status.endpoint is not None
         port = int(status.endpoint.address.rpartition(":")[2])
         os.kill(status.pid or 0, signal.SIGKILL)
         with _taken(port):
-            record = await mesh.until(lambda r: r.ready and r.services["generation"].pid != status.pid)
-            moved = record.services["generation"].endpoint
+            record = await mesh.until(lambda r: r.ready and r.services["agent"].pid != status.pid)
+            moved = record.services["agent"].endpoint
             assert moved is not None
             assert moved.address != status.endpoint.address
-            assert read_endpoint_map(home.endpoint_map).services["generation"] == moved
+            assert read_endpoint_map(home.endpoint_map).services["agent"] == moved
 
 
 def _taken(port: int) -> socket.socket:
@@ -221,9 +218,9 @@ async def test_a_service_that_fails_later_leaves_the_others_running(home: MeshHo
     config.write_text("")
     async with supervised(home, RETRIEVAL, LIGHT, config=config) as mesh:
         before = await mesh.until(lambda record: record.ready)
-        config.write_text("[generation]\ndrain_seconds = 'long'\n")
-        os.kill(before.services["generation"].pid or 0, signal.SIGKILL)
-        status = await mesh.status("generation", State.FAILED)
+        config.write_text("[agent]\ndrain_seconds = 'long'\n")
+        os.kill(before.services["agent"].pid or 0, signal.SIGKILL)
+        status = await mesh.status("agent", State.FAILED)
         assert "drain_seconds: Input should be a valid number" in (status.reason or "")
         assert mesh.supervisor.record.services["retrieval"] == before.services["retrieval"]
         mesh.supervisor.stop()
@@ -232,11 +229,11 @@ async def test_a_service_that_fails_later_leaves_the_others_running(home: MeshHo
 
 async def test_bad_settings_are_not_tried_again(home: MeshHome, monkeypatch: pytest.MonkeyPatch) -> None:
     """A setting that cannot be used ends the mesh at the first try, with the line that tells of it."""
-    monkeypatch.setenv("CRYSTALMESH_GENERATION_HOST", "192.0.2.1")
+    monkeypatch.setenv("CRYSTALMESH_AGENT_HOST", "192.0.2.1")
     async with supervised(home, RETRIEVAL, LIGHT) as mesh:
         assert not await mesh.ended()
     (failed,) = mesh.supervisor.record.failed
-    assert (failed.name, failed.exit_code, failed.restarts) == ("generation", 2, 0)
+    assert (failed.name, failed.exit_code, failed.restarts) == ("agent", 2, 0)
     assert "host 192.0.2.1 is not loopback: set tokens_file" in (failed.reason or "")
     assert mesh.supervisor.record.services["retrieval"].state is State.STOPPED
 
@@ -283,8 +280,8 @@ async def test_a_mesh_with_tls(home: MeshHome) -> None:
     async with supervised(home, LIGHT) as mesh:
         await mesh.until(lambda record: record.ready)
         endpoints = read_endpoint_map(home.endpoint_map).services
-        assert endpoints["generation"].tls
-        assert await health_of(endpoints) == {"generation": "serving"}
+        assert endpoints["agent"].tls
+        assert await health_of(endpoints) == {"agent": "serving"}
 
 
 async def test_planned_methods_say_so(home: MeshHome) -> None:
@@ -305,9 +302,9 @@ async def test_planned_methods_say_so(home: MeshHome) -> None:
 def test_on_ray_one_process_hosts_all(home: MeshHome) -> None:
     """The runtime ray is one process that is told which services to host, supervised like any other."""
     (host,) = hosts_of([RETRIEVAL, LIGHT], RAY)
-    assert host.services == ("retrieval", "generation")
+    assert host.services == ("retrieval", "agent")
     command = host.command(home, previous=None)
-    assert command[1:5] == ["-m", "crystalmesh_common.runtime.ray", "--services", "retrieval,generation"]
+    assert command[1:5] == ["-m", "crystalmesh_common.runtime.ray", "--services", "retrieval,agent"]
     assert command[5:] == ["--parent-pid", str(os.getpid()), "--endpoint-file", f"{home.root}/run/ray.json"]
 
 

@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import StartService, until
 
 # The lightest service there is; what is tested is what all of them share.
-LIGHT = "generation"
+LIGHT = "agent"
 SECRET = "a-very-secret-token"
 
 
@@ -50,7 +50,10 @@ def test_the_endpoint_file_says_where_the_service_is(start_service: StartService
     assert endpoint["service"] == LIGHT
     assert endpoint["pid"] == service.pid
     assert endpoint["tls"] is False
-    assert endpoint["hosted"] == ["crystalmesh.generation.v1.GenerationService"]
+    assert endpoint["hosted"] == [
+        "crystalmesh.agent.v1.CampaignService",
+        "crystalmesh.agent.v1.StudyService",
+    ]
     assert service.metric("crystalmesh_calls_in_flight") == 0
     assert not list(tmp_path.rglob("*.partial"))
 
@@ -89,7 +92,7 @@ def test_without_its_parent_the_service_stops() -> None:
     ("arguments", "variables", "named"),
     [
         (["--prot", "1"], {}, "--prot"),
-        ([], {"CRYSTALMESH_GENERATION_PROT": "1"}, "CRYSTALMESH_GENERATION_PROT"),
+        ([], {"CRYSTALMESH_AGENT_PROT": "1"}, "CRYSTALMESH_AGENT_PROT"),
         (["--host", "0.0.0.0"], {"CRYSTALMESH_TOKEN": SECRET}, "tls_certificate"),  # noqa: S104
         (["--token", "short"], {}, "8 characters"),
         (["--tokens-file", "/no/such/file"], {}, "/no/such/file"),
@@ -142,9 +145,9 @@ def test_a_service_that_comes_later_serves_its_health_and_refuses_the_rest(
     service = start_service(service=LIGHT)
     service.wait_serving()
     with grpc.insecure_channel(service.address) as channel:
-        for name in ("Generate", "ListModels"):
+        for name in ("CampaignService/ListCampaigns", "StudyService/ListStudies"):
             with pytest.raises(grpc.RpcError) as failed:
-                channel.unary_unary(f"/crystalmesh.generation.v1.GenerationService/{name}")(b"", timeout=30)
+                channel.unary_unary(f"/crystalmesh.agent.v1.{name}")(b"", timeout=30)
             assert failed.value.code() is grpc.StatusCode.UNIMPLEMENTED
     until(lambda: service.metric("crystalmesh_requests_total", code="UNIMPLEMENTED") == 2, "both are counted")
     assert service.metric("crystalmesh_refusals_total", reason="NOT_IMPLEMENTED_YET") == 2

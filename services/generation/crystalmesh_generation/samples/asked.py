@@ -1,0 +1,101 @@
+"""What is asked for a prompt, and what a known material is as a start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from crystalmesh_common.crystal.structure import Crystal
+from crystalmesh_common.runtime.errors import InvalidCrystalError, TooManyAtomsError
+from crystalmesh_generation.language.aims import Aim
+from crystalmesh_generation.language.alx import write_alx
+from crystalmesh_generation.language.portrait import Portrait, portrait_of
+from crystalmesh_generation.language.templates import reference_part
+from crystalmesh_generation.limits import CompositionLimits
+from crystalmesh_generation.pairs.standard import standard_setting
+
+TOLD_PROPERTIES = (
+    "formation_energy_ev_per_atom",
+    "band_gap_ev",
+    "energy_above_hull_ev_per_atom",
+    "bulk_modulus_gpa",
+    "magnetization_mu_b_per_cubic_angstrom",
+)
+"""What a model is told of a reference: what it was told of references in its lessons."""
+
+
+@dataclass(frozen=True, eq=False)
+class KnownMaterial:
+    """A material to start from, in its standard setting; `known_material` makes one."""
+
+    crystal: Crystal
+    properties: Mapping[str, float]  # by the names in the API
+
+    @cached_property
+    def portrait(self) -> Portrait:
+        """What can be said of it; about 5 ms the first time."""
+        told = {name: value for name, value in self.properties.items() if name in TOLD_PROPERTIES}
+        return portrait_of(self.crystal, told)
+
+    @cached_property
+    def words(self) -> str:
+        """It as a part of a prompt. Raises InvalidCrystalError for a cell that cannot be told."""
+        try:
+            alx = write_alx(self.crystal)
+        except ValueError as error:
+            raise InvalidCrystalError(f"the reference cannot be told to a model: {error}") from None
+        return reference_part(self.portrait, alx)
+
+
+def known_material(
+    crystal: Crystal, properties: Mapping[str, float], *, max_atoms: int | None = None
+) -> KnownMaterial:
+    """A crystal that passed `check_crystal` as a start.
+
+    Raises TooManyAtomsError where its primitive cell has more than `max_atoms`.
+    """
+    standard = standard_setting(crystal)
+    if max_atoms is not None and len(standard) > max_atoms:
+        raise TooManyAtomsError(
+            f"the reference has {len(standard)} atoms in its primitive cell; the model reads {max_atoms}",
+            atoms=len(standard),
+            max_atoms=max_atoms,
+        )
+    return KnownMaterial(standard, properties)
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """A condition to make crystals for, checked."""
+
+    id: str
+    aim: Aim
+    limits: CompositionLimits
+    reference: KnownMaterial | None = None
+    transition_text: str = ""  # as the caller wrote it
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the crystals of a request are made."""
+
+    model: str  # that writes, or says what substituted crystals are like; empty: none
+    writes: bool  # the language model makes proposals
+    substitutes: bool  # so does ionic substitution
+    seed: int = 0
+    temperature: float | None = None  # None: the model's own
+    top_p: float = 1.0
+    constrained: bool = True
+    min_distance_angstrom: float = 0.0
+    symmetrize_within_angstrom: float = 0.0  # 0: leave crystals as they are
+    draws_references: bool = True
+    with_transition: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """One prompt with how its crystals are made."""
+
+    prompt: Prompt
+    options: Options

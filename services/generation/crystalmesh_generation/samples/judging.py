@@ -1,0 +1,125 @@
+"""What a crystal alone shows: whether it can be, its symmetry, and which parts of a target it misses."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+from crystalmesh_common.crystal.composition import (
+    composition_of,
+    density_g_per_cubic_centimeter,
+    reduced_composition,
+    reduced_formula,
+)
+from crystalmesh_common.crystal.description.property_text import Range
+from crystalmesh_common.crystal.distances import shortest_distance
+from crystalmesh_common.crystal.generative_validity import validity_of
+from crystalmesh_common.crystal.structure import Crystal
+from crystalmesh_common.crystal.symmetry import primitive_cell, symmetry_of
+from crystalmesh_common.runtime.errors import InvalidCrystalError
+from crystalmesh_generation.language.aims import Aim
+
+SYMPREC_ANGSTROM = 0.1
+_SYSTEM_ENDS = {
+    "triclinic": 2,
+    "monoclinic": 15,
+    "orthorhombic": 74,
+    "tetragonal": 142,
+    "trigonal": 167,
+    "hexagonal": 194,
+    "cubic": 230,
+}
+_VOLUME_KEPT = 0.05
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Whether a crystal can be one, and what it is."""
+
+    structure_valid: bool
+    composition_valid: bool
+    shortest_distance_angstrom: float  # 0 where it cannot be computed
+    volume_cubic_angstrom: float
+    formula: str
+    space_group_number: int  # within 0.1 Å; 1 where it cannot be determined
+    missed: tuple[str, ...]  # fields of the target
+
+    @property
+    def valid(self) -> bool:
+        return self.structure_valid and self.composition_valid
+
+
+def judge(crystal: Crystal, aim: Aim) -> Judgement:
+    """The judgement on any crystal, possible or not."""
+    validity = validity_of(crystal)
+    distance = 0.0
+    with suppress(InvalidCrystalError):
+        distance = shortest_distance(crystal)
+    group = 1
+    with suppress(InvalidCrystalError):
+        group = symmetry_of(crystal, symprec=SYMPREC_ANGSTROM).space_group_number
+    return Judgement(
+        structure_valid=validity.structural,
+        composition_valid=validity.compositional,
+        shortest_distance_angstrom=distance,
+        volume_cubic_angstrom=crystal.volume,
+        formula=reduced_formula(crystal),
+        space_group_number=group,
+        missed=_missed(crystal, aim, group),
+    )
+
+
+def has_symmetry(space_group_number: int, aim: Aim) -> bool:
+    """Whether a space group is what is asked for; any is where none is."""
+    if aim.space_group_number is not None:
+        return space_group_number == aim.space_group_number
+    return not aim.crystal_system or crystal_system_of(space_group_number) == aim.crystal_system
+
+
+def crystal_system_of(space_group_number: int) -> str:
+    """The crystal system of a space group: "cubic" for 227."""
+    return next(name for name, last in _SYSTEM_ENDS.items() if space_group_number <= last)
+
+
+def keeps_its_atoms(crystal: Crystal, other: Crystal) -> bool:
+    """Whether another cell of a crystal has its composition and density: none of its atoms was merged."""
+    if reduced_composition(crystal) != reduced_composition(other):
+        return False
+    return abs(len(other) / other.volume * crystal.volume / len(crystal) - 1) < _VOLUME_KEPT
+
+
+def _missed(crystal: Crystal, aim: Aim, group: int) -> tuple[str, ...]:
+    present = {number for number, _ in composition_of(crystal)}
+    allowed = aim.allowed | aim.required
+    shown = {
+        "properties": not _in_ranges(crystal, aim),
+        "required_elements": not aim.required <= present,
+        "allowed_elements": bool(aim.allowed) and not present <= allowed,
+        "forbidden_elements": bool(aim.forbidden & present),
+        "formula": bool(aim.formula) and reduced_composition(crystal) != aim.formula,
+        "chemical_system": bool(aim.elements) and present != aim.elements,
+        "space_group_number": aim.space_group_number is not None and group != aim.space_group_number,
+        "crystal_system": aim.space_group_number is None and not has_symmetry(group, aim),
+    }
+    return tuple(field for field, is_missed in shown.items() if is_missed)
+
+
+def _in_ranges(crystal: Crystal, aim: Aim) -> bool:
+    """Whether what follows from the structure alone lies in the target's ranges."""
+    density = aim.ranges.get("density_g_per_cubic_centimeter")
+    if density is not None and not _within(density_g_per_cubic_centimeter(crystal), density):
+        return False
+    atoms = aim.ranges.get("atoms_in_cell")
+    return atoms is None or _within(_primitive_atoms(crystal), atoms)
+
+
+def _primitive_atoms(crystal: Crystal) -> int:
+    with suppress(InvalidCrystalError):
+        primitive = primitive_cell(crystal, symprec=SYMPREC_ANGSTROM)
+        if keeps_its_atoms(crystal, primitive):
+            return len(primitive)
+    return len(crystal)
+
+
+def _within(value: float, wanted: Range) -> bool:
+    return (wanted.min is None or value >= wanted.min) and (wanted.max is None or value <= wanted.max)

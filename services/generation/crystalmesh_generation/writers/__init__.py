@@ -1,0 +1,1 @@
+"""Language models in processes of their own: one that dies takes nothing with it."""

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from crystalmesh_generation.engines.transformers_engine import TransformersEngine
+from crystalmesh_generation.language.aims import Aim
+from crystalmesh_generation.limits import composition_limits
+from crystalmesh_generation.model.files import load_model
+from crystalmesh_generation.samples.asked import Options, Prompt, Request, known_material
+from crystalmesh_generation.samples.materials import Material
+from crystalmesh_generation.samples.references import References
+from crystalmesh_generation.samples.sample import Sample
+from crystalmesh_generation.samples.writing import WritingModel
+from crystalmesh_generation.serving.models import ModelFacts
+from crystalmesh_generation.writers.writer import Made, Writer
+from tests.conftest import sodium_chloride
+from tests.generation.server.tiny_models import MAX_ATOMS, tiny_model
+from tests.generation.substitution.tables import SmallTable
+
+CAPACITY = 4
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> WritingModel:
+    loaded = load_model(tiny_model(tmp_path_factory.mktemp("model")))
+    facts = ModelFacts("tiny", max_atoms=MAX_ATOMS, max_tokens=loaded.max_tokens)
+    return WritingModel(facts, TransformersEngine(loaded, capacity=CAPACITY), loaded.tokenizer)
+
+
+@pytest.fixture
+def writer(model: WritingModel) -> Iterator[Writer]:
+    references = References([Material(sodium_chloride(), {})])
+    writer = Writer({"tiny": model}, references, SmallTable(), proposals=1)
+    yield writer
+    writer.keep(())
+
+
+def sample(
+    key: int, *, max_atoms: int = MAX_ATOMS, transition: bool = False, substitutes: bool = False
+) -> Sample:
+    prompt = Prompt("p", Aim(), composition_limits(max_atoms=max_atoms))
+    asked = Options("tiny", writes=True, substitutes=substitutes)
+    return Sample(key, Request(prompt, asked), key, transition)
+
+
+def finished(writer: Writer, keys: list[int]) -> dict[int, object]:
+    """Slices until all are settled."""
+    done: dict[int, object] = {}
+    while keys:
+        outcomes = dict(zip(keys, writer.work(keys), strict=True))
+        done |= {key: outcome for key, outcome in outcomes.items() if not isinstance(outcome, str)}
+        keys = [key for key in keys if key not in done]
+    return done
+
+
+def slots(model: WritingModel) -> int:
+    engine = model.engine
+    assert isinstance(engine, TransformersEngine)
+    return len(engine._texts) + len(engine._waiting)
+
+
+def test_samples_that_nobody_wants_leave_their_places(writer: Writer, model: WritingModel) -> None:
+    """At once: another sample is written in the very next slice, though all places were taken."""
+    for key in range(3 * CAPACITY):
+        writer.take(sample(key))
+    writer.work(list(range(3 * CAPACITY)))
+    assert slots(model) >= 2 * CAPACITY
+    writer.keep({1})
+    assert slots(model) <= 1
+    writer.take(sample(100, transition=True))
+    *_, said = writer.work([100])
+    assert said
+
+
+def test_a_sample_does_not_depend_on_its_company(writer: Writer) -> None:
+    """Alone or among others, begun again or not, it is the same crystal."""
+    writer.take(sample(7))
+    alone = finished(writer, [7])[7]
+    for key in range(6, 12):
+        writer.take(sample(key))
+    writer.work(list(range(6, 12)))
+    writer.take(sample(7))
+    among = finished(writer, list(range(6, 12)))[7]
+    assert isinstance(alone, Made)
+    assert isinstance(among, Made)
+    assert among.proposal.alx_text == alone.proposal.alx_text
+    assert among.proposal.log_probability == pytest.approx(alone.proposal.log_probability, abs=1e-3)
+
+
+def test_of_several_proposals_one_is_kept(model: WritingModel) -> None:
+    """By language model and substitution; where the one cannot, the other's is taken."""
+    references = References([Material(sodium_chloride(), {})])
+    writer = Writer({"tiny": model}, references, SmallTable(), proposals=3)
+    writer.take(sample(0, substitutes=True))
+    kept = finished(writer, [0])[0]
+    assert isinstance(kept, Made)
+    assert kept.proposal.judgement.valid
+    assert slots(model) == 0
+
+
+def test_a_prompt_beyond_the_models_words_is_an_error(model: WritingModel) -> None:
+    """What is told and the crystal have to fit; the sample says so and holds no place."""
+    short = WritingModel(replace(model.facts, max_tokens=30), model.engine, model.tokenizer)
+    writer = Writer({"tiny": short}, References([]), SmallTable(), proposals=1)
+    asked = sample(0)
+    known = known_material(sodium_chloride(), {})
+    asked.request = Request(replace(asked.request.prompt, reference=known), asked.request.options)
+    writer.take(asked)
+    (outcome,) = writer.work([0])
+    assert "more than the 30 of the model" in str(outcome)
+    assert slots(model) == 0
