@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
+from crystalmesh_common.crystal.composition import reduced_formula
 from crystalmesh_common.crystal.text import crystal_to_cif
 from crystalmesh_common.runtime.errors import DataCorruptError, WrongStateError
 from crystalmesh_generation.limits import composition_limits
 from crystalmesh_generation.samples.materials import Material, held_materials
 from crystalmesh_generation.samples.references import References
 from crystalmesh_generation.samples.seeds import proposal_seed, reference_seed
+from crystalmesh_generation.substitution.table import shipped_substitutions
 from tests.conftest import block, iron, silicon, sodium_chloride
 from tests.property.crystals import rock_salt, salts_table
 
@@ -20,7 +22,10 @@ HELD = [Material(crystal, {}) for crystal in (sodium_chloride(), silicon(), iron
 
 def drawn(*, count: int = 20, seed: int = 0, **target: Any) -> set[str]:
     limits = composition_limits(**target)
-    return {known.crystal.id for known in islice(References(HELD).draws(limits, seed), count)}
+    return {
+        known.crystal.id
+        for known in islice(References(HELD, shipped_substitutions()).draws(limits, seed), count)
+    }
 
 
 def test_references_fit_the_target() -> None:
@@ -32,6 +37,15 @@ def test_references_fit_the_target() -> None:
     assert drawn(max_atoms=4) == {"NaCl", "Si", "Fe"}
 
 
+def test_likely_references_come_more_often() -> None:
+    """For a bromide of potassium a rock salt of sodium rather than one of far elements."""
+    held = [Material(rock_salt(number), {}) for number in range(49)]
+    references = References(held, shipped_substitutions())
+    draws = references.draws(composition_limits(formula="KBr"), 0)
+    formulas = [reduced_formula(known.crystal) for known in islice(draws, 200)]
+    assert formulas.count("RbBr") > formulas.count("MgO")
+
+
 def test_where_none_is_alike_any_will_do() -> None:
     """A ratio that nothing has is no reason to have no reference at all."""
     assert drawn(formula="Al2O3", max_atoms=5) == {"NaCl", "Si", "Fe"}
@@ -39,7 +53,7 @@ def test_where_none_is_alike_any_will_do() -> None:
 
 def test_draws_follow_the_seed() -> None:
     """Same seed, same materials in the same order; and in their standard setting."""
-    references, limits = References(HELD), composition_limits()
+    references, limits = References(HELD, shipped_substitutions()), composition_limits()
     first, again, other = (
         [known.crystal.id for known in islice(references.draws(limits, seed), 30)] for seed in (1, 1, 2)
     )
@@ -49,7 +63,7 @@ def test_draws_follow_the_seed() -> None:
 def test_nothing_to_draw_is_an_error() -> None:
     """It says what to do instead."""
     with pytest.raises(WrongStateError, match="MISSING_REFERENCE_OMIT"):
-        next(References([]).draws(composition_limits(), 0))
+        next(References([], shipped_substitutions()).draws(composition_limits(), 0))
 
 
 def test_materials_come_from_folders_and_tables(tmp_path: Path) -> None:

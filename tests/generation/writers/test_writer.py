@@ -32,7 +32,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> WritingModel:
 
 @pytest.fixture
 def writer(model: WritingModel) -> Iterator[Writer]:
-    references = References([Material(sodium_chloride(), {})])
+    references = References([Material(sodium_chloride(), {})], SmallTable())
     writer = Writer({"tiny": model}, references, SmallTable(), proposals=1)
     yield writer
     writer.keep(())
@@ -92,7 +92,7 @@ def test_a_sample_does_not_depend_on_its_company(writer: Writer) -> None:
 
 def test_of_several_proposals_one_is_kept(model: WritingModel) -> None:
     """By language model and substitution; where the one cannot, the other's is taken."""
-    references = References([Material(sodium_chloride(), {})])
+    references = References([Material(sodium_chloride(), {})], SmallTable())
     writer = Writer({"tiny": model}, references, SmallTable(), proposals=3)
     writer.take(sample(0, substitutes=True))
     kept = finished(writer, [0])[0]
@@ -104,7 +104,7 @@ def test_of_several_proposals_one_is_kept(model: WritingModel) -> None:
 def test_a_prompt_beyond_the_models_words_is_an_error(model: WritingModel) -> None:
     """What is told and the crystal have to fit; the sample says so and holds no place."""
     short = WritingModel(replace(model.facts, max_tokens=30), model.engine, model.tokenizer)
-    writer = Writer({"tiny": short}, References([]), SmallTable(), proposals=1)
+    writer = Writer({"tiny": short}, References([], SmallTable()), SmallTable(), proposals=1)
     asked = sample(0)
     known = known_material(sodium_chloride(), {})
     asked.request = Request(replace(asked.request.prompt, reference=known), asked.request.options)

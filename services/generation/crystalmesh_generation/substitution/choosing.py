@@ -57,6 +57,11 @@ class Choices:
         self._placements = self._placed()
 
     @property
+    def log_plausibility(self) -> float:
+        """The natural logarithm of how plausible the demanded elements are in their likeliest places."""
+        return self._placements[0].log_weight
+
+    @property
     def are_given(self) -> bool:
         """Whether the limits name the element of every role, so that nothing is left to chance."""
         return self._limits.allowed is not None and self._limits.allowed == self._limits.required

@@ -43,8 +43,9 @@ def load_writer(start: Start) -> tuple[Writer, list[ModelFacts]]:
         except CrystalMeshError as error:
             _log.error("model_not_loaded", name=folder.name, path=str(folder.path), reason=error.message)
             facts.append(ModelFacts(folder.name, error.message))
-    references = References(held_materials(start.materials))
-    return Writer(models, references, shipped_substitutions(), proposals=start.proposals), facts
+    table = shipped_substitutions()
+    references = References(held_materials(start.materials), table)
+    return Writer(models, references, table, proposals=start.proposals), facts
 
 
 def _prepare_torch(start: Start) -> None:
