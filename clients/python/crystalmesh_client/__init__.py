@@ -9,6 +9,7 @@ What needs a library of the field is in modules of its own: `calculator` (ASE), 
 `plots` (matplotlib).
 """
 
+from crystalmesh_client.candidates import Candidate, Candidates, FailedSample, ParseFailure, SampleOrigin
 from crystalmesh_client.catalogs import Catalog, CatalogIndex
 from crystalmesh_client.conditions import MaterialFilter, Target
 from crystalmesh_client.connection import Credentials
@@ -16,6 +17,7 @@ from crystalmesh_client.dynamics import DynamicsFrame, DynamicsOptions, Dynamics
 from crystalmesh_client.elasticity import Elasticity, ElasticityOptions
 from crystalmesh_client.embeddings import Embedding
 from crystalmesh_client.equations_of_state import EquationOfState, EquationOfStateOptions
+from crystalmesh_client.generation_questions import GenerationModel
 from crystalmesh_client.hulls import HullDistance, PhaseDiagram
 from crystalmesh_client.ingestion import AddedMaterials, Rejection
 from crystalmesh_client.matches import Match, Matches, MatchTolerance
@@ -26,6 +28,7 @@ from crystalmesh_client.models import Model
 from crystalmesh_client.phases import Phase
 from crystalmesh_client.phonons import PhononOptions, Phonons
 from crystalmesh_client.predictions import DomainWarning, PredictedValue, Prediction
+from crystalmesh_client.prompts import Prompt
 from crystalmesh_client.properties import PropertyValue, ValueSource
 from crystalmesh_client.queries import Query
 from crystalmesh_client.references import Reference
@@ -34,12 +37,16 @@ from crystalmesh_client.results import Evaluation, Failed, Relaxation
 from crystalmesh_client.scorecards import LabelledFrame, Scorecard, ScoreMetric
 from crystalmesh_client.searches import SearchHit, SearchHits
 from crystalmesh_client.trajectories import RelaxationFrame, Trajectory
+from crystalmesh_client.transitions import Transition
+from crystalmesh_client.validity import Validity
 from crystalmesh_common.crystal.structure import Crystal
 from crystalmesh_common.runtime.errors import CrystalMeshError
 
 __all__ = [
     "AddedMaterials",
     "AsyncMesh",
+    "Candidate",
+    "Candidates",
     "Catalog",
     "CatalogIndex",
     "Credentials",
@@ -56,6 +63,8 @@ __all__ = [
     "EquationOfStateOptions",
     "Evaluation",
     "Failed",
+    "FailedSample",
+    "GenerationModel",
     "HullDistance",
     "LabelledFrame",
     "Match",
@@ -69,12 +78,14 @@ __all__ = [
     "Model",
     "ModelCard",
     "ModelMetric",
+    "ParseFailure",
     "Phase",
     "PhaseDiagram",
     "PhononOptions",
     "Phonons",
     "PredictedValue",
     "Prediction",
+    "Prompt",
     "PropertyValue",
     "Query",
     "Reference",
@@ -82,6 +93,7 @@ __all__ = [
     "RelaxOptions",
     "Relaxation",
     "RelaxationFrame",
+    "SampleOrigin",
     "ScoreMetric",
     "Scorecard",
     "SearchHit",
@@ -89,5 +101,7 @@ __all__ = [
     "Target",
     "TrainingData",
     "Trajectory",
+    "Transition",
+    "Validity",
     "ValueSource",
 ]

@@ -7,6 +7,8 @@ from types import TracebackType
 from typing import Self
 
 from crystalmesh_client.connection import Connection, Credentials
+from crystalmesh_client.generation import GenerationClient
+from crystalmesh_client.generation_async import AsyncGenerationClient
 from crystalmesh_client.property import PropertyClient
 from crystalmesh_client.property_async import AsyncPropertyClient
 from crystalmesh_client.relaxation import RelaxationClient
@@ -16,8 +18,14 @@ from crystalmesh_client.retrieval_async import AsyncRetrievalClient
 from crystalmesh_client.stability import StabilityClient
 from crystalmesh_client.stability_async import AsyncStabilityClient
 
-_Client = PropertyClient | RelaxationClient | RetrievalClient | StabilityClient
-_AsyncClient = AsyncPropertyClient | AsyncRelaxationClient | AsyncRetrievalClient | AsyncStabilityClient
+_Client = GenerationClient | PropertyClient | RelaxationClient | RetrievalClient | StabilityClient
+_AsyncClient = (
+    AsyncGenerationClient
+    | AsyncPropertyClient
+    | AsyncRelaxationClient
+    | AsyncRetrievalClient
+    | AsyncStabilityClient
+)
 
 
 class _Mesh:
@@ -40,6 +48,11 @@ class Mesh(_Mesh):
     CRYSTALMESH_ADDRESS names. A token comes from CRYSTALMESH_TOKEN unless `credentials` are given. Safe to
     share between threads. Errors are those of `crystalmesh_common.runtime.errors`.
     """
+
+    @cached_property
+    def generation(self) -> GenerationClient:
+        """New crystals: from a target and a known material to candidates, and the way between in words."""
+        return GenerationClient(self._connection)
 
     @cached_property
     def property(self) -> PropertyClient:
@@ -78,6 +91,11 @@ class Mesh(_Mesh):
 
 class AsyncMesh(_Mesh):
     """A mesh, for asyncio code; otherwise like `Mesh`. Use it on one event loop."""
+
+    @cached_property
+    def generation(self) -> AsyncGenerationClient:
+        """New crystals: from a target and a known material to candidates, and the way between in words."""
+        return AsyncGenerationClient(self._connection)
 
     @cached_property
     def property(self) -> AsyncPropertyClient:

@@ -136,7 +136,7 @@ def prediction_from(
     message: prediction_pb2.Prediction, crystal: Crystal, index: int | None = None
 ) -> Prediction:
     """The typed form of a message about `crystal`."""
-    values = [_value_from(value) for value in message.values]
+    values = [predicted_value_from(value) for value in message.values]
     return Prediction(
         id=crystal.id,
         crystal=crystal,
@@ -155,7 +155,8 @@ def prediction_from(
     )
 
 
-def _value_from(message: property_pb2.PropertyValue) -> PredictedValue:
+def predicted_value_from(message: property_pb2.PropertyValue) -> PredictedValue:
+    """The typed form of a message in which a model says a value."""
     known = value_from(message)
     return PredictedValue(
         known.value, known.source, known.uncertainty, known.unit, name=property_name(message.property)

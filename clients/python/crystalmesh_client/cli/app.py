@@ -10,6 +10,7 @@ from crystalmesh_client.cli import (
     embed,
     eos,
     evaluate,
+    generate,
     hull,
     match,
     materials,
@@ -43,6 +44,7 @@ app.command(rich_help_panel="Use a mesh")(eos.eos)
 app.command(rich_help_panel="Use a mesh")(elastic.elastic)
 app.command(rich_help_panel="Use a mesh")(phonons.phonons)
 app.command(rich_help_panel="Use a mesh")(predict.predict)
+app.command(rich_help_panel="Use a mesh")(generate.generate)
 app.command(rich_help_panel="Use a mesh")(search.search)
 app.command(rich_help_panel="Use a mesh")(match.match)
 app.command(rich_help_panel="Use a mesh")(embed.embed)

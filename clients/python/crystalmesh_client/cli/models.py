@@ -11,13 +11,14 @@ import typer
 from crystalmesh_client.cli.reports import AddressOption, JsonOption
 
 if TYPE_CHECKING:
+    from crystalmesh_client.generation import GenerationClient
     from crystalmesh_client.mesh import Mesh
     from crystalmesh_client.models import Model
     from crystalmesh_client.property import PropertyClient
     from crystalmesh_client.relaxation import RelaxationClient
     from crystalmesh_client.retrieval import RetrievalClient
 
-_SERVICES = ("relaxation", "retrieval", "property")
+_SERVICES = ("relaxation", "retrieval", "property", "generation")
 
 
 def models(address: AddressOption = None, as_json: JsonOption = False) -> None:  # noqa: FBT002
@@ -46,8 +47,11 @@ def models(address: AddressOption = None, as_json: JsonOption = False) -> None: 
 
 def predicted_by(model: Model) -> str:
     """The properties that a model predicts; nothing for one that is there for something else."""
+    from crystalmesh_client.generation_questions import GenerationModel  # noqa: PLC0415
     from crystalmesh_client.model_cards import ModelCard  # noqa: PLC0415
 
+    if isinstance(model, GenerationModel):
+        return ", ".join(model.predicted_properties)
     return ", ".join(model.properties) if isinstance(model, ModelCard) else ""
 
 
@@ -62,7 +66,9 @@ def served(mesh: Mesh) -> Iterator[tuple[str, Model]]:
     missing: list[CrystalMeshError] = []
     for service in _SERVICES:
         try:
-            client: RelaxationClient | RetrievalClient | PropertyClient = getattr(mesh, service)
+            client: GenerationClient | PropertyClient | RelaxationClient | RetrievalClient = getattr(
+                mesh, service
+            )
         except UnreachableError as error:  # it is not among those that run
             missing.append(error)
             continue
