@@ -9,6 +9,7 @@ import pytest
 from crystalmesh_common.crystal.composition import reduced_formula
 from crystalmesh_common.crystal.text import crystal_to_cif
 from crystalmesh_common.runtime.errors import DataCorruptError, WrongStateError
+from crystalmesh_generation.language.aims import Aim
 from crystalmesh_generation.limits import composition_limits
 from crystalmesh_generation.samples.materials import Material, held_materials
 from crystalmesh_generation.samples.references import References
@@ -24,7 +25,7 @@ def drawn(*, count: int = 20, seed: int = 0, **target: Any) -> set[str]:
     limits = composition_limits(**target)
     return {
         known.crystal.id
-        for known in islice(References(HELD, shipped_substitutions()).draws(limits, seed), count)
+        for known in islice(References(HELD, shipped_substitutions()).draws(limits, Aim(), seed), count)
     }
 
 
@@ -41,9 +42,23 @@ def test_likely_references_come_more_often() -> None:
     """For a bromide of potassium a rock salt of sodium rather than one of far elements."""
     held = [Material(rock_salt(number), {}) for number in range(49)]
     references = References(held, shipped_substitutions())
-    draws = references.draws(composition_limits(formula="KBr"), 0)
+    draws = references.draws(composition_limits(formula="KBr"), Aim(), 0)
     formulas = [reduced_formula(known.crystal) for known in islice(draws, 200)]
     assert formulas.count("RbBr") > formulas.count("MgO")
+
+
+def test_references_have_the_symmetry_of_the_target() -> None:
+    """Where any has it; a system counts as each of its groups."""
+    groups = {"NaCl": 225, "Si": 227, "Fe": 229, "block": 12}
+    held = [Material(each.crystal, {}, groups[each.crystal.id]) for each in HELD]
+    references = References(held, shipped_substitutions())
+
+    def found(aim: Aim) -> set[str]:
+        return {known.crystal.id for known in islice(references.draws(composition_limits(), aim, 0), 60)}
+
+    assert found(Aim(space_group_number=227)) == {"Si"}
+    assert found(Aim(crystal_system="cubic")) == {"NaCl", "Si", "Fe"}
+    assert found(Aim(space_group_number=62)) == {"NaCl", "Si", "Fe", "block"}
 
 
 def test_where_none_is_alike_any_will_do() -> None:
@@ -55,7 +70,8 @@ def test_draws_follow_the_seed() -> None:
     """Same seed, same materials in the same order; and in their standard setting."""
     references, limits = References(HELD, shipped_substitutions()), composition_limits()
     first, again, other = (
-        [known.crystal.id for known in islice(references.draws(limits, seed), 30)] for seed in (1, 1, 2)
+        [known.crystal.id for known in islice(references.draws(limits, Aim(), seed), 30)]
+        for seed in (1, 1, 2)
     )
     assert first == again != other
 
@@ -63,7 +79,7 @@ def test_draws_follow_the_seed() -> None:
 def test_nothing_to_draw_is_an_error() -> None:
     """It says what to do instead."""
     with pytest.raises(WrongStateError, match="MISSING_REFERENCE_OMIT"):
-        next(References([], shipped_substitutions()).draws(composition_limits(), 0))
+        next(References([], shipped_substitutions()).draws(composition_limits(), Aim(), 0))
 
 
 def test_materials_come_from_folders_and_tables(tmp_path: Path) -> None:

@@ -13,14 +13,19 @@ import numpy as np
 
 from crystalmesh_common.crystal.composition import Composition, composition_of, reduced_composition
 from crystalmesh_common.runtime.errors import CrystalError, WrongStateError
+from crystalmesh_generation.language.aims import Aim
 from crystalmesh_generation.limits import CompositionLimits
 from crystalmesh_generation.samples.asked import KnownMaterial, known_material
+from crystalmesh_generation.samples.judging import has_symmetry
 from crystalmesh_generation.samples.materials import Material
 from crystalmesh_generation.substitution.choosing import Choices, NoSubstitutionError
 from crystalmesh_generation.substitution.elements import ElementTable
 
 _KEPT_POOLS = 1024
 _LIKELIEST = 64
+
+_Wanted = tuple[CompositionLimits, int | None, str]
+"""Limits, space group and crystal system."""
 
 
 @dataclass(frozen=True)
@@ -39,20 +44,21 @@ class References:
         self._table = table
         self._compositions = [composition_of(material.crystal) for material in materials]
         self._known: dict[int, KnownMaterial] = {}
-        self._pools: dict[CompositionLimits, _Pool] = {}
+        self._pools: dict[_Wanted, _Pool] = {}
         self.formulas: frozenset[Composition] = frozenset(
             reduced_composition(material.crystal) for material in materials
         )
         """The reduced compositions of all materials."""
 
-    def draws(self, limits: CompositionLimits, seed: int) -> Iterator[KnownMaterial]:
+    def draws(self, limits: CompositionLimits, aim: Aim, seed: int) -> Iterator[KnownMaterial]:
         """Materials without end, the same for the same seed; each has at most the atoms of the limits.
 
         Where the limits name a formula, elements in its ratio; where they name elements only, as many of
-        them; of others any, unless none is like that. Those in which the named elements are likeliest to
-        take a place come more often. Raises WrongStateError where nothing is small enough.
+        them; where the aim has a symmetry, that symmetry; each unless none is like that. Those in which the
+        named elements are likeliest to take a place come more often. Raises WrongStateError where nothing is
+        small enough.
         """
-        pool = self._pool(limits)
+        pool = self._pool((limits, aim.space_group_number, aim.crystal_system))
         if not pool.positions:
             raise WrongStateError(
                 "the server holds no material to start from that is small enough; bring a reference, or "
@@ -72,12 +78,16 @@ class References:
             self._known[position] = known_material(material.crystal, material.properties)
         return self._known[position]
 
-    def _pool(self, limits: CompositionLimits) -> _Pool:
-        if limits not in self._pools:
+    def _pool(self, wanted: _Wanted) -> _Pool:
+        if wanted not in self._pools:
             if len(self._pools) >= _KEPT_POOLS:
                 self._pools.clear()
-            self._pools[limits] = self._likely(self._fitting(limits), limits)
-        return self._pools[limits]
+            limits, group, system = wanted
+            fitting = self._fitting(limits)
+            aim = Aim(space_group_number=group, crystal_system=system)
+            symmetric = [n for n in fitting if has_symmetry(self._materials[n].space_group_number, aim)]
+            self._pools[wanted] = self._likely(symmetric or fitting, limits)
+        return self._pools[wanted]
 
     def _likely(self, positions: Sequence[int], limits: CompositionLimits) -> _Pool:
         """The materials in which the required elements are likeliest; all alike where none are required."""

@@ -138,7 +138,8 @@ class Writer:
             return iter([prompt.reference])
         if not options.draws_references:
             return iter([])
-        return self._references.draws(prompt.limits, reference_seed(options.seed, prompt.id, sample.number))
+        seed = reference_seed(options.seed, prompt.id, sample.number)
+        return self._references.draws(prompt.limits, prompt.aim, seed)
 
     def _write(self, sample: Sample, text: Text) -> None:
         key = next(self._keys)
