@@ -23,6 +23,7 @@ class Size:
     width: int = 320
     layers: int = 8
     heads: int = 5
+    key_value_heads: int | None = None  # fewer make writing faster; None: as many as heads
     inner: int = 832
     positions: int = 512  # words of the longest conversation
 
@@ -34,7 +35,7 @@ class Size:
             intermediate_size=self.inner,
             num_hidden_layers=self.layers,
             num_attention_heads=self.heads,
-            num_key_value_heads=self.heads,
+            num_key_value_heads=self.key_value_heads or self.heads,
             max_position_embeddings=self.positions,
             tie_word_embeddings=True,
             pad_token_id=pad,
