@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,7 +14,6 @@ from torch import Tensor
 
 from crystalmesh_common.runtime.durable import write_file
 from crystalmesh_common.runtime.errors import DataCorruptError
-from crystalmesh_generation.training.learning import Learner
 
 _KEY = "crystalmesh_training"
 
@@ -43,12 +42,20 @@ class Progress:
     checks: list[Check] = field(default_factory=list)
 
 
-def save_checkpoint(path: Path, learner: Learner, progress: Progress, key: str) -> None:
+class Resumable(Protocol):
+    """What learns, as far as a checkpoint has to know it."""
+
+    parameters: list[Tensor]
+    average: list[Tensor]  # of the parameters, where one is kept; else empty
+    optimizers: list[torch.optim.Optimizer]
+
+
+def save_checkpoint(path: Path, learner: Resumable, progress: Progress, key: str) -> None:
     """Write all that a training needs to go on; `key` says what it is a training of."""
     tensors: dict[str, Tensor] = {}
     for n, parameter in enumerate(learner.parameters):
         tensors[f"weights.{n}"] = parameter.detach()
-        tensors[f"average.{n}"] = learner.average[n]
+    tensors |= {f"average.{n}": values for n, values in enumerate(learner.average)}
     for number, name, values in _moments(learner):
         tensors[f"{name}.{number}"] = values
     copies = {name: values.cpu().contiguous() for name, values in tensors.items()}
@@ -56,7 +63,7 @@ def save_checkpoint(path: Path, learner: Learner, progress: Progress, key: str) 
     write_file(path, save(copies, metadata={_KEY: json.dumps(said)}))
 
 
-def load_checkpoint(path: Path, learner: Learner, key: str) -> Progress | None:
+def load_checkpoint(path: Path, learner: Resumable, key: str) -> Progress | None:
     """Go on where a training stopped.
 
     None when there is nothing, or a training of something else. Raises DataCorruptError for a file that
@@ -75,14 +82,15 @@ def load_checkpoint(path: Path, learner: Learner, key: str) -> Progress | None:
         with torch.no_grad():
             for n, parameter in enumerate(learner.parameters):
                 parameter.copy_(tensors[f"weights.{n}"])
-                learner.average[n].copy_(tensors[f"average.{n}"])
+            for n, average in enumerate(learner.average):
+                average.copy_(tensors[f"average.{n}"])
         _restore(learner, tensors)
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise DataCorruptError(f"{path} is no checkpoint of this training: {error}") from error
     return progress
 
 
-def _moments(learner: Learner) -> list[tuple[int, str, Tensor]]:
+def _moments(learner: Resumable) -> list[tuple[int, str, Tensor]]:
     """What the optimizers remember, by the number of the parameter and the name of the memory."""
     states = {id(each): state for opt in learner.optimizers for each, state in opt.state.items()}
     return [
@@ -93,7 +101,7 @@ def _moments(learner: Learner) -> list[tuple[int, str, Tensor]]:
     ]
 
 
-def _restore(learner: Learner, tensors: dict[str, Tensor]) -> None:
+def _restore(learner: Resumable, tensors: dict[str, Tensor]) -> None:
     numbers = {id(parameter): number for number, parameter in enumerate(learner.parameters)}
     for optimizer in learner.optimizers:
         for group in optimizer.param_groups:

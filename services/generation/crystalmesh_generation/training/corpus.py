@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,10 @@ LABELS = {
 """Columns of the tables by the names of properties in the API."""
 
 
+TransitionSource = Callable[[Pair], str | None]
+"""The transition of a pair that somebody wrote; None where the analyser is to write it."""
+
+
 @dataclass(frozen=True, eq=False)
 class Entry:
     """One crystal of the corpus, in its standard setting."""
@@ -49,6 +53,7 @@ class Corpus:
     references: Mapping[int, Entry]  # by the rows of their table, which may be the same
     pairs: Mapping[int, tuple[Pair, ...]]  # by the row of the target
     sha256: str  # of the targets' table
+    transitions: TransitionSource | None = None  # that others than our analyser wrote
 
 
 def training_corpus(data: DataConfig, folder: Path, cache: Path, progress: Progress) -> Corpus:

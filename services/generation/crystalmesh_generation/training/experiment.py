@@ -9,6 +9,7 @@ from pydantic import Field
 
 from crystalmesh_common.runtime.experiments import Section, read_experiment, shipped_experiment
 from crystalmesh_generation.model.dual_head import Size
+from crystalmesh_generation.transitions.settings import TransitionsConfig
 
 PROPERTIES = (
     "formation_energy_ev_per_atom",
@@ -81,6 +82,10 @@ class AdapterConfig(Section):
     rank: int = Field(8, ge=1)
     alpha: float = Field(16.0, gt=0)
     dropout: float = Field(0.1, ge=0, lt=1)
+    tokens: int = Field(2048, ge=64, description="of the longest conversation; longer ones are left out")
+    part_tokens: int = Field(4096, ge=64, description="of a step, what goes through the model at once")
+    gradient_checkpointing: bool = Field(default=False, description="less memory for a third more time")
+    merge: bool = Field(default=False, description="also write the Llama with the adapter merged into it")
 
 
 class MachineConfig(Section):
@@ -99,6 +104,7 @@ class SizeConfig(Section):
     width: int = Field(Size.width, ge=8)
     layers: int = Field(Size.layers, ge=1)
     heads: int = Field(Size.heads, ge=1)
+    key_value_heads: int | None = Field(None, ge=1, description="as many as heads unless given")
     inner: int = Field(Size.inner, ge=8)
     positions: int = Field(Size.positions, ge=64)
 
@@ -119,6 +125,12 @@ class Experiment(Section):
     optimization: OptimizationConfig = OptimizationConfig()
     model: SizeConfig = SizeConfig()
     machine: MachineConfig = MachineConfig()
+    adapter: AdapterConfig | None = Field(
+        None, description="instead of a model of our own, adapters for this Llama"
+    )
+    transitions: TransitionsConfig | None = Field(
+        None, description="transitions that an endpoint wrote, where there are any"
+    )
 
 
 def experiment_of(path: Path, changes: tuple[str, ...] = ()) -> Experiment:

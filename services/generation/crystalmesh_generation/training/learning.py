@@ -64,10 +64,7 @@ class Learner:
             values += float(found.values.detach())
         torch.nn.utils.clip_grad_norm_(self.parameters, self._config.clip)
         for optimizer, share in zip(self.optimizers, (1.0, _OTHERS_RATE), strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = rate * share
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            take_step(optimizer, rate * share)
         return words / word_weight, values / known
 
     def follow(self, step: int) -> None:
@@ -82,6 +79,14 @@ class Learner:
             for parameter, average in zip(model.parameters(), self.average, strict=True):
                 parameter.copy_(average)
         return model
+
+
+def take_step(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Move the weights by their gradients, and forget those."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
 
 
 def rate_at(spent: float, optimization: OptimizationConfig) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional
+from transformers import LlamaForCausalLM
 
 from crystalmesh_generation.model.dual_head import DualHeadModel
 from crystalmesh_generation.training.batches import LessonBatch
@@ -22,13 +23,22 @@ class Losses:
     known_values: Tensor  # ()
 
 
-def losses(model: DualHeadModel, batch: LessonBatch) -> Losses:
-    """Both losses of a batch; only words that have a weight cost logits."""
-    hidden: Tensor = model.language.model(input_ids=batch.words, use_cache=False)[0]  # (l, w, width)
+def surprise(language: LlamaForCausalLM, batch: LessonBatch) -> tuple[Tensor, Tensor]:
+    """The weighted surprise of a batch's words in nats, summed, and what the last layer made of them.
+
+    Only words that have a weight cost logits.
+    """
+    hidden: Tensor = language.model(input_ids=batch.words, use_cache=False)[0]  # (l, w, width)
     weights = batch.weights[:, 1:]
     asked = weights > 0
-    logits = model.language.lm_head(hidden[:, :-1][asked])  # (asked, vocabulary)
-    surprise = functional.cross_entropy(logits.float(), batch.words[:, 1:][asked], reduction="none")
+    logits = language.lm_head(hidden[:, :-1][asked])  # (asked, vocabulary)
+    nats = functional.cross_entropy(logits.float(), batch.words[:, 1:][asked], reduction="none")
+    return (nats * weights[asked]).sum(), hidden
+
+
+def losses(model: DualHeadModel, batch: LessonBatch) -> Losses:
+    """Both losses of a batch."""
+    words, hidden = surprise(model.language, batch)
     values = hidden.new_zeros((), dtype=torch.float32)
     known = batch.values.new_zeros(())
     if len(batch.spans):
@@ -39,4 +49,4 @@ def losses(model: DualHeadModel, batch: LessonBatch) -> Losses:
         found = model.regression(hidden.flatten(0, 1), batch.spans)
         values = (found - labels.nan_to_num())[present].abs().sum()
         known = present.sum()
-    return Losses((surprise * weights[asked]).sum(), weights.sum(), values, known)
+    return Losses(words, batch.weights[:, 1:].sum(), values, known)

@@ -9,18 +9,23 @@ import torch
 
 from crystalmesh_generation.language.tokenizer import WordTokenizer
 from crystalmesh_generation.model.dual_head import DualHeadModel
-from crystalmesh_generation.training.lessons import Teacher
+from crystalmesh_generation.training.conversations import Conversations
 
 _SHOWN = 2
 _WORDS = 160
 
 
-def write_samples(model: DualHeadModel, tokenizer: WordTokenizer, teacher: Teacher) -> Iterator[str]:
-    """What the model writes for a few prompts of the teacher's, always the likeliest word."""
-    most = int(model.language.config.max_position_embeddings)
+def shown_prompts(teacher: Conversations) -> Iterator[str]:
+    """A few prompts, the same every time: transitions and crystals from the first pairs of some targets."""
     for row in teacher.rows[:: max(1, len(teacher.rows) // _SHOWN)][:_SHOWN]:
         random = np.random.default_rng([0, row])
-        prompt, _ = teacher.conversation(teacher.first_pair(row), random, transition=True)
+        yield teacher.conversation(teacher.first_pair(row), random, transition=True)[0]
+
+
+def write_samples(model: DualHeadModel, tokenizer: WordTokenizer, teacher: Conversations) -> Iterator[str]:
+    """What the model writes for a few prompts of the teacher's, always the likeliest word."""
+    most = int(model.language.config.max_position_embeddings)
+    for prompt in shown_prompts(teacher):
         read = tokenizer.encode(prompt)
         with torch.inference_mode():
             written = model.language.generate(  # type: ignore[misc]  # its own self is not of its own type

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
     from crystalmesh_generation.training.checkpoints import Check
-    from crystalmesh_generation.training.trainer import Report
+    from crystalmesh_generation.training.course import Report
 
 _UNITS = 1000
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +16,6 @@ from transformers import LlamaForCausalLM
 
 from crystalmesh_common.runtime.devices import training_device
 from crystalmesh_common.runtime.durable import make_folder, write_file
-from crystalmesh_common.runtime.errors import InvalidFieldError
 from crystalmesh_generation.language.tokenizer import WordTokenizer
 from crystalmesh_generation.model.dual_head import DualHeadModel, RegressionHead
 from crystalmesh_generation.model.files import LoadedModel, ModelCard, save_model
@@ -27,6 +23,8 @@ from crystalmesh_generation.model.values import PropertyScale
 from crystalmesh_generation.training.batches import LessonBatch, batches
 from crystalmesh_generation.training.checkpoints import Check, Progress, load_checkpoint, save_checkpoint
 from crystalmesh_generation.training.corpus import Corpus
+from crystalmesh_generation.training.course import Learnt, Report, take
+from crystalmesh_generation.training.curriculum import Epochs, rows_to_learn, training_key, unvaried
 from crystalmesh_generation.training.curves import draw_curves
 from crystalmesh_generation.training.experiment import PROPERTIES, Experiment
 from crystalmesh_generation.training.learning import Learner, rate_at
@@ -35,20 +33,11 @@ from crystalmesh_generation.training.objective import losses
 from crystalmesh_generation.training.precision import low_precision
 from crystalmesh_generation.training.samples import write_samples
 
+__all__ = ["CHECKPOINT", "Report", "Trainer", "scales_of"]
+
 CHECKPOINT = "checkpoint.safetensors"
 _PART_WORDS = 4096
 """Of a step, what goes through the model at once on a CPU: more is not faster."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """Told after every step."""
-
-    step: int
-    spent: float  # share of the budget
-    words_per_second: float
-    loss: float
-    check: Check | None = None
 
 
 class Trainer:
@@ -71,7 +60,8 @@ class Trainer:
         if self._device.type == "cpu":
             torch.set_num_threads(experiment.machine.threads or os.cpu_count() or 1)
         self._tokenizer = WordTokenizer.of_words()
-        self._rows = _rows(experiment, corpus)
+        self._rows = rows_to_learn(experiment, corpus)
+        self._epochs = Epochs(self._rows, experiment.seed)
         torch.manual_seed(experiment.seed)
         scales = scales_of(corpus, self._rows)
         self._learner = Learner(
@@ -83,124 +73,27 @@ class Trainer:
         self._judged = self._new_model(scales).eval()
         self._teacher = Teacher(corpus, self._tokenizer, experiment.lessons)
         self._examination = None if validation is None else self._examined(validation)
-        self._key = _key(experiment, corpus)
+        self._key = training_key(experiment, corpus)
         self._progress = load_checkpoint(folder / CHECKPOINT, self._learner, self._key) or Progress()
 
     def run(self) -> Path:
         """Train until the budget is spent; the folder of the model."""
-        spent, since = self._spent(), time.monotonic()
-        due = self._next_check(spent)
-        heard: list[float] = []
-        while spent < 1:
-            lessons = self._draw()
-            parts = self._parts(lessons)
-            self._learner.model.train()
-            words, _ = self._learner.step(parts, rate_at(spent, self._experiment.optimization))
-            progress = self._progress
-            progress.step += 1
-            progress.lessons += len(lessons)
-            taught = sum(len(lesson.words) for lesson in lessons)
-            progress.words += taught
-            self._learner.follow(progress.step)
-            heard.append(words)
-            now = time.monotonic()
-            progress.seconds += now - since
-            rate, since = taught / max(1e-9, now - since), now
-            spent, check = self._spent(), None
-            if spent >= due:
-                check = self._check(float(np.mean(heard)))
-                heard.clear()
-                progress.seconds += time.monotonic() - since
-                since = time.monotonic()
-                spent = self._spent()
-                due = self._next_check(spent)
-                save_checkpoint(self._folder / CHECKPOINT, self._learner, progress, self._key)
-                self._save_model()
-            self._tell(Report(progress.step, spent, rate, words, check))
+        take(self, self._progress, self._experiment.budget, self._tell)
         if not (self._folder / "model").exists():
             self._save_model()
         return self._folder / "model"
 
-    def _new_model(self, scales: tuple[PropertyScale, ...]) -> DualHeadModel:
-        words = self._tokenizer
-        size = self._experiment.model.size
-        config = size.config(len(words), pad=words.pad, begin=words.begin, end=words.end)
-        model = DualHeadModel(LlamaForCausalLM(config), RegressionHead(size.width, scales))
-        return model.to(self._device)
+    def learn(self, spent: float) -> Learnt:
+        """Take one step, when such a share of the budget is spent."""
+        lessons = self._draw()
+        parts = self._parts(lessons)
+        self._learner.model.train()
+        words, _ = self._learner.step(parts, rate_at(spent, self._experiment.optimization))
+        self._learner.follow(self._progress.step + 1)
+        return Learnt(len(lessons), sum(len(lesson.words) for lesson in lessons), words)
 
-    def _draw(self) -> list[Lesson]:
-        """The lessons of the next step: every crystal once an epoch, in an order of its own."""
-        lessons: list[Lesson] = []
-        count, most = 0, self._experiment.optimization.words
-        place = self._progress.lessons
-        while True:
-            epoch, position = divmod(place, len(self._rows))
-            seed = self._experiment.seed
-            order = self._order(epoch)
-            lesson = self._teacher.lesson(order[position], np.random.default_rng([seed, place]))
-            place += 1
-            if len(lesson.words) > self._experiment.model.positions:
-                lesson = Lesson([self._tokenizer.begin, self._tokenizer.end], [0.0, 0.0])
-            count += len(lesson.words)
-            if lessons and count > most:
-                return lessons
-            lessons.append(lesson)
-
-    def _order(self, epoch: int) -> list[int]:
-        if getattr(self, "_epoch", None) != epoch:
-            random = np.random.default_rng([self._experiment.seed, 1, epoch])
-            self._epoch = epoch
-            self._shuffled: list[int] = random.permutation(self._rows).tolist()
-        return self._shuffled
-
-    def _parts(self, lessons: Sequence[Lesson]) -> list[LessonBatch]:
-        whole = self._device.type != "cpu"
-        most = 2 * self._experiment.optimization.words if whole else _PART_WORDS
-        return batches(lessons, most_words=most, pad=self._tokenizer.pad)
-
-    def _spent(self) -> float:
-        budget, progress = self._experiment.budget, self._progress
-        shares = [0.0]
-        if budget.steps is not None:
-            shares.append(progress.step / budget.steps)
-        if budget.minutes is not None:
-            shares.append(progress.seconds / (60 * budget.minutes))
-        return max(shares)
-
-    def _next_check(self, spent: float) -> float:
-        checks = self._experiment.budget.checks
-        return (int(spent * checks + 1e-9) + 1) / checks
-
-    def _examined(self, validation: Corpus) -> tuple[Teacher, list[Lesson]]:
-        """The same lessons at every check: targets that are not learnt from, by references that are."""
-        unvaried = self._experiment.lessons.model_copy(
-            update={
-                "translated": 0.0,
-                "permuted": 0.0,
-                "turned": 0.0,
-                "prompt_weight": 0.0,
-                "facts_weight": 0.0,
-            }
-        )
-        writing = Teacher(
-            validation,
-            self._tokenizer,
-            unvaried.model_copy(update={"facts": 0.0, "alone": 0.0, "direct": 0.0}),
-        )
-        facts = Teacher(
-            validation,
-            self._tokenizer,
-            unvaried.model_copy(update={"facts": 1.0, "alone": 0.0, "direct": 0.0, "transition": 0.0}),
-        )
-        lessons = [
-            teacher.lesson(row, np.random.default_rng([0, row]))
-            for row in sorted(validation.pairs)
-            for teacher in (writing, facts)
-        ]
-        most = self._experiment.model.positions
-        return writing, [lesson for lesson in lessons if len(lesson.words) <= most]
-
-    def _check(self, loss: float) -> Check:
+    def check(self, loss: float) -> Check:
+        """See how far it is, after such a mean loss since the last check."""
         progress = self._progress
         model = self._learner.averaged(self._judged)
         surprise = float("nan")
@@ -211,9 +104,65 @@ class Trainer:
             surprise, mae = self._examine(model, lessons)
             samples = tuple(write_samples(model, self._tokenizer, teacher))
         check = Check(progress.step, progress.seconds, progress.words, loss, surprise, mae, samples)
-        progress.checks.append(check)
-        draw_curves(progress.checks, self._folder / "curves.png", title=self._experiment.name)
+        checks = [*progress.checks, check]
+        draw_curves(checks, self._folder / "curves.png", title=self._experiment.name)
         return check
+
+    def keep(self) -> None:
+        """Write the checkpoint and the model."""
+        save_checkpoint(self._folder / CHECKPOINT, self._learner, self._progress, self._key)
+        self._save_model()
+
+    def _new_model(self, scales: tuple[PropertyScale, ...]) -> DualHeadModel:
+        words = self._tokenizer
+        size = self._experiment.model.size
+        config = size.config(len(words), pad=words.pad, begin=words.begin, end=words.end)
+        model = DualHeadModel(LlamaForCausalLM(config), RegressionHead(size.width, scales))
+        return model.to(self._device)
+
+    def _draw(self) -> list[Lesson]:
+        """The lessons of the next step."""
+        lessons: list[Lesson] = []
+        count, most = 0, self._experiment.optimization.words
+        place = self._progress.lessons
+        while True:
+            random = np.random.default_rng([self._experiment.seed, place])
+            lesson = self._teacher.lesson(self._epochs.row(place), random)
+            place += 1
+            if len(lesson.words) > self._experiment.model.positions:
+                lesson = Lesson([self._tokenizer.begin, self._tokenizer.end], [0.0, 0.0])
+            count += len(lesson.words)
+            if lessons and count > most:
+                return lessons
+            lessons.append(lesson)
+
+    def _parts(self, lessons: Sequence[Lesson]) -> list[LessonBatch]:
+        whole = self._device.type != "cpu"
+        most = 2 * self._experiment.optimization.words if whole else _PART_WORDS
+        return batches(lessons, most_words=most, pad=self._tokenizer.pad)
+
+    def _examined(self, validation: Corpus) -> tuple[Teacher, list[Lesson]]:
+        """The same lessons at every check: targets that are not learnt from, by references that are."""
+        exam = unvaried(self._experiment.lessons).model_copy(
+            update={"prompt_weight": 0.0, "facts_weight": 0.0}
+        )
+        writing = Teacher(
+            validation,
+            self._tokenizer,
+            exam.model_copy(update={"facts": 0.0, "alone": 0.0, "direct": 0.0}),
+        )
+        facts = Teacher(
+            validation,
+            self._tokenizer,
+            exam.model_copy(update={"facts": 1.0, "alone": 0.0, "direct": 0.0, "transition": 0.0}),
+        )
+        lessons = [
+            teacher.lesson(row, np.random.default_rng([0, row]))
+            for row in sorted(validation.pairs)
+            for teacher in (writing, facts)
+        ]
+        most = self._experiment.model.positions
+        return writing, [lesson for lesson in lessons if len(lesson.words) <= most]
 
     def _examine(self, model: DualHeadModel, lessons: Sequence[Lesson]) -> tuple[float, dict[str, float]]:
         words, weight = 0.0, 1e-9
@@ -274,18 +223,3 @@ def scales_of(corpus: Corpus, rows: Sequence[int]) -> tuple[PropertyScale, ...]:
         mean, spread = (float(present.mean()), float(present.std())) if len(present) else (0.0, 1.0)
         scales.append(PropertyScale(name, mean, spread or 1.0))
     return tuple(scales)
-
-
-def _rows(experiment: Experiment, corpus: Corpus) -> list[int]:
-    rows = [row for row in sorted(corpus.pairs) if len(corpus.entries[row].crystal) <= experiment.max_atoms]
-    if experiment.data.rows is not None:
-        rows = np.random.default_rng(experiment.seed).permutation(rows)[: experiment.data.rows].tolist()
-    if not rows:
-        raise InvalidFieldError("there is no crystal to learn from", field="data.train")
-    return rows
-
-
-def _key(experiment: Experiment, corpus: Corpus) -> str:
-    """What a checkpoint has to be of; a budget may be extended, and another machine go on."""
-    said = experiment.model_dump(mode="json", exclude={"budget", "machine"})
-    return hashlib.sha256(json.dumps([said, corpus.sha256], sort_keys=True).encode()).hexdigest()
