@@ -54,7 +54,7 @@ class Generator:
             elif isinstance(outcome, ParseFailure):
                 problems[outcome.prompt_id] = outcome.message
             else:
-                problems[outcome.id] = str(outcome.error)
+                problems[outcome.prompt_id] = str(outcome.error)
         spent = self._cpu_seconds() - began
         candidates = [by_prompt.get(prompt.id) for prompt in prompts]
         samples = [

@@ -19,7 +19,7 @@ def run(quick: bool) -> dict[str, float]:
     """Medians over rounds; the ratio is the median of the rounds' own."""
     count, rounds = (64, 2) if quick else (256, 5)
     rates: dict[bool, list[float]] = {True: [], False: []}
-    with generator("--proposals", "1") as service:
+    with generator() as service:
         _rate(service, "first", 16, unconstrained=False)  # whatever is made at first use
         for number in range(rounds):
             for free in (False, True):

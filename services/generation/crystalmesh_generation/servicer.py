@@ -90,7 +90,7 @@ class GenerationServicer(GenerationServiceServicer):
 
         Where each is in the request goes to `places`: its prompt, and its number among the prompt's samples.
         """
-        cost = float(self._settings.proposals if order.reference_atoms is not None else 1)
+        cost = float(self._settings.texts if order.reference_atoms is not None else 1)
         for index, prompt in enumerate(order.prompts):
             try:
                 whole = await self._checked(order, prompt)

@@ -52,8 +52,16 @@ class GenerationSettings(ServiceSettings):
         description="how crystals are made for requests that leave it to the server: language_model, "
         "ionic_substitution, or both, of which the better crystal is kept",
     )
-    proposals: int = Field(
-        1, ge=1, le=64, description="crystals that each generator makes for one sample; the best is kept"
+    texts: int = Field(
+        1, ge=1, le=64, description="crystals that a language model writes for one sample; the best is kept"
+    )
+    substitutions: int = Field(
+        8, ge=1, le=64, description="crystals that substitution makes for one sample; the best is kept"
+    )
+    screen: bool = Field(
+        default=True,
+        description="let the property service's network predict the hull distances by which the best is "
+        "told, where that service is installed",
     )
     materials: Path | None = Field(
         None,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from crystalmesh_common.crystal.composition import reduced_composition
 from crystalmesh_common.crystal.structure import Crystal
 from crystalmesh_generation.language.aims import Aim
@@ -39,6 +41,13 @@ def test_new_formulas_come_before_known_ones() -> None:
     held = {reduced_composition(known.crystal)}
     assert best_of([known, new, better], held) is better
     assert best_of([known, new], ()) is known
+
+
+def test_a_screen_is_heard_before_the_regression_head() -> None:
+    """Where both have something to say."""
+    first, second = proposal(rock_salt(0), 0.0), proposal(rock_salt(1), 0.3)
+    screened = [replace(first, hull_ev_per_atom=0.2), replace(second, hull_ev_per_atom=0.1)]
+    assert best_of(screened, ()) is screened[1]
 
 
 def test_of_equal_ones_the_first_is_kept() -> None:

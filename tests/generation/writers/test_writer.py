@@ -15,7 +15,7 @@ from crystalmesh_generation.samples.references import References
 from crystalmesh_generation.samples.sample import Sample
 from crystalmesh_generation.samples.writing import WritingModel
 from crystalmesh_generation.serving.models import ModelFacts
-from crystalmesh_generation.writers.writer import Made, Writer
+from crystalmesh_generation.writers.writer import Effort, Made, Writer
 from tests.conftest import sodium_chloride
 from tests.generation.server.tiny_models import MAX_ATOMS, tiny_model
 from tests.generation.substitution.tables import SmallTable
@@ -33,7 +33,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> WritingModel:
 @pytest.fixture
 def writer(model: WritingModel) -> Iterator[Writer]:
     references = References([Material(sodium_chloride(), {})], SmallTable())
-    writer = Writer({"tiny": model}, references, SmallTable(), proposals=1)
+    writer = Writer({"tiny": model}, references, SmallTable(), effort=Effort())
     yield writer
     writer.keep(())
 
@@ -93,7 +93,7 @@ def test_a_sample_does_not_depend_on_its_company(writer: Writer) -> None:
 def test_of_several_proposals_one_is_kept(model: WritingModel) -> None:
     """By language model and substitution; where the one cannot, the other's is taken."""
     references = References([Material(sodium_chloride(), {})], SmallTable())
-    writer = Writer({"tiny": model}, references, SmallTable(), proposals=3)
+    writer = Writer({"tiny": model}, references, SmallTable(), effort=Effort(3, 3))
     writer.take(sample(0, substitutes=True))
     kept = finished(writer, [0])[0]
     assert isinstance(kept, Made)
@@ -104,7 +104,7 @@ def test_of_several_proposals_one_is_kept(model: WritingModel) -> None:
 def test_a_prompt_beyond_the_models_words_is_an_error(model: WritingModel) -> None:
     """What is told and the crystal have to fit; the sample says so and holds no place."""
     short = WritingModel(replace(model.facts, max_tokens=30), model.engine, model.tokenizer)
-    writer = Writer({"tiny": short}, References([], SmallTable()), SmallTable(), proposals=1)
+    writer = Writer({"tiny": short}, References([], SmallTable()), SmallTable(), effort=Effort())
     asked = sample(0)
     known = known_material(sodium_chloride(), {})
     asked.request = Request(replace(asked.request.prompt, reference=known), asked.request.options)

@@ -16,7 +16,8 @@ def best_of(proposals: Sequence[Proposal], known: Collection[Composition]) -> Pr
     """The best of at least one proposal; of equal ones the first.
 
     A possible crystal before an impossible one, one that meets the target before one that misses more of it,
-    a formula that is not known already before one that is, then the lowest predicted energy above the hull.
+    a formula that is not known already before one that is, then the lowest predicted energy above the hull: a
+    screen's, else the regression head's.
     """
     return min(proposals, key=lambda proposal: _faults(proposal, known))
 
@@ -34,5 +35,7 @@ def _faults(proposal: Proposal, known: Collection[Composition]) -> tuple[bool, b
 
 def _energy(proposal: Proposal) -> float:
     """Above the hull, else of formation where that alone is predicted; the largest where nothing is."""
+    if proposal.hull_ev_per_atom is not None:
+        return proposal.hull_ev_per_atom
     values = proposal.values
     return values.get(_ENERGY, values.get(_FORMATION, math.inf))

@@ -74,6 +74,7 @@ class Proposal:
     transition: Told | None = None
     log_probability: float | None = None
     symmetrized: bool = False
+    hull_ev_per_atom: float | None = None  # what a screen predicts; None: it was not asked, or cannot tell
 
 
 @dataclass(frozen=True, eq=False)

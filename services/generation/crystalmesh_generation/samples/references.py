@@ -7,11 +7,11 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import gcd
-from random import Random
 
 import numpy as np
 
 from crystalmesh_common.crystal.composition import Composition, composition_of, reduced_composition
+from crystalmesh_common.crystal.structure import FloatArray
 from crystalmesh_common.runtime.errors import CrystalError, WrongStateError
 from crystalmesh_generation.language.aims import Aim
 from crystalmesh_generation.limits import CompositionLimits
@@ -33,7 +33,7 @@ class _Pool:
     """Positions of materials to draw from, and their weights."""
 
     positions: Sequence[int]
-    weights: Sequence[float]
+    log_weights: FloatArray
 
 
 class References:
@@ -51,7 +51,7 @@ class References:
         """The reduced compositions of all materials."""
 
     def draws(self, limits: CompositionLimits, aim: Aim, seed: int) -> Iterator[KnownMaterial]:
-        """Materials without end, the same for the same seed; each has at most the atoms of the limits.
+        """Materials, the same for the same seed, none twice; each has at most the atoms of the limits.
 
         Where the limits name a formula, elements in its ratio; where they name elements only, as many of
         them; where the aim has a symmetry, that symmetry; each unless none is like that. Those in which the
@@ -64,11 +64,11 @@ class References:
                 "the server holds no material to start from that is small enough; bring a reference, or "
                 "ask for MISSING_REFERENCE_OMIT"
             )
-        random = Random(seed)  # noqa: S311 -- chemistry, not secrets
-        while True:
-            [position] = random.choices(pool.positions, pool.weights)
+        # The order of these keys is that of drawing one after the other by weight and putting none back.
+        keys = pool.log_weights + np.random.default_rng(seed).gumbel(size=len(pool.positions))
+        for place in np.argsort(-keys, kind="stable").tolist():
             try:
-                yield self._at(position)
+                yield self._at(pool.positions[place])
             except CrystalError:  # its standard setting cannot be found; the check before told as much
                 continue
 
@@ -92,13 +92,13 @@ class References:
     def _likely(self, positions: Sequence[int], limits: CompositionLimits) -> _Pool:
         """The materials in which the required elements are likeliest; all alike where none are required."""
         if not limits.required:
-            return _Pool(positions, [1.0] * len(positions))
+            return _Pool(positions, np.zeros(len(positions)))
         plausible = {position: self._log_plausibility(position, limits) for position in positions}
         best = heapq.nlargest(_LIKELIEST, positions, key=plausible.__getitem__)
         highest = max((plausible[position] for position in best), default=0.0)
         if highest == -math.inf:  # substitution is at a loss with all of them, and a model may not be
-            return _Pool(positions, [1.0] * len(positions))
-        return _Pool(best, [math.exp(plausible[position] - highest) for position in best])
+            return _Pool(positions, np.zeros(len(positions)))
+        return _Pool(best, np.array([plausible[position] for position in best]))
 
     def _log_plausibility(self, position: int, limits: CompositionLimits) -> float:
         try:

@@ -16,7 +16,7 @@ from crystalmesh_generation.substitution.elements import ElementTable
 from crystalmesh_generation.substitution.substituting import Substituted, propose, transition_text
 
 _DRAWS = 16
-"""References that are tried before it is said that none will do."""
+"""References that may fail before it is said that no more will do."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +30,17 @@ class SubstitutedCrystal:
 
 
 def substituted(
+    reference: KnownMaterial, limits: CompositionLimits, table: ElementTable, *, seed: int, count: int
+) -> list[SubstitutedCrystal]:
+    """At most `count` crystals made from a reference, at least one.
+
+    Raises NoSubstitutionError where it admits none.
+    """
+    proposed = propose(reference.crystal, limits, table, seed=seed, count=count)
+    return [_told(one, reference, table) for one in proposed]
+
+
+def substituted_each(
     references: Iterator[KnownMaterial],
     limits: CompositionLimits,
     table: ElementTable,
@@ -37,19 +48,22 @@ def substituted(
     seed: int,
     count: int,
 ) -> list[SubstitutedCrystal]:
-    """At most `count` crystals from the first of some references that admits any, at least one.
+    """The same from several references, one crystal each of the first `count` that admit any.
 
-    Raises NoSubstitutionError where none of them does, what the last says.
+    Raises NoSubstitutionError where none does, what the last says.
     """
     failed = NoSubstitutionError("there is no reference to replace elements of")
-    for reference in islice(references, _DRAWS):
+    made: list[SubstitutedCrystal] = []
+    for number, reference in enumerate(islice(references, count + _DRAWS)):
         try:
-            proposed = propose(reference.crystal, limits, table, seed=seed, count=count)
+            made += substituted(reference, limits, table, seed=(seed + number) % 2**64, count=1)
         except NoSubstitutionError as error:
             failed = error
-            continue
-        return [_told(one, reference, table) for one in proposed]
-    raise failed
+        if len(made) == count:
+            break
+    if not made:
+        raise failed
+    return made
 
 
 def _told(one: Substituted, reference: KnownMaterial, table: ElementTable) -> SubstitutedCrystal:

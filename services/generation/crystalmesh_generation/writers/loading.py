@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
 from crystalmesh_common.runtime.durable import file_sha256
 from crystalmesh_common.runtime.errors import CrystalMeshError, DataCorruptError, ModelFailedError
-from crystalmesh_generation.engines.engine import Rules, Sampling, TextOrder, Until
+from crystalmesh_generation.engines.engine import Engine, Rules, Sampling, TextOrder, Until
 from crystalmesh_generation.language.aims import Aim
 from crystalmesh_generation.language.templates import crystal_prompt
 from crystalmesh_generation.limits import composition_limits
 from crystalmesh_generation.samples.materials import held_materials
 from crystalmesh_generation.samples.references import References
+from crystalmesh_generation.samples.screening import property_screen
 from crystalmesh_generation.samples.writing import WritingModel
 from crystalmesh_generation.serving.folders import ModelFolder
 from crystalmesh_generation.serving.models import ModelFacts
 from crystalmesh_generation.settings import EngineKind
 from crystalmesh_generation.substitution.table import shipped_substitutions
 from crystalmesh_generation.writers.messages import Start
-from crystalmesh_generation.writers.writer import Writer
+from crystalmesh_generation.writers.writer import Effort, Writer
+
+if TYPE_CHECKING:
+    from crystalmesh_generation.model.files import LoadedModel
 
 _log = structlog.get_logger(__name__)
 
@@ -34,7 +39,7 @@ def load_writer(start: Start) -> tuple[Writer, list[ModelFacts]]:
     """
     models: dict[str, WritingModel] = {}
     facts: list[ModelFacts] = []
-    if start.folders:
+    if start.folders or start.screen:
         _prepare_torch(start)
     for folder in start.folders:
         try:
@@ -45,7 +50,9 @@ def load_writer(start: Start) -> tuple[Writer, list[ModelFacts]]:
             facts.append(ModelFacts(folder.name, error.message))
     table = shipped_substitutions()
     references = References(held_materials(start.materials), table)
-    return Writer(models, references, table, proposals=start.proposals), facts
+    screen = property_screen(start.device) if start.screen else None
+    effort = Effort(start.texts, start.substitutions)
+    return Writer(models, references, table, effort=effort, screen=screen), facts
 
 
 def _prepare_torch(start: Start) -> None:
@@ -61,13 +68,8 @@ def _load(folder: ModelFolder, start: Start) -> WritingModel:
     """A model that has written once. Raises DataCorruptError or ModelFailedError."""
     import torch  # noqa: PLC0415 -- as above
 
-    from crystalmesh_generation.engines.transformers_engine import (  # noqa: PLC0415 -- torch
-        TransformersEngine,
-    )
     from crystalmesh_generation.model.files import is_model_folder, load_model  # noqa: PLC0415 -- torch
 
-    if start.engine != EngineKind.TRANSFORMERS:
-        raise ModelFailedError(f"this version has no engine {start.engine}; there is transformers")
     if not is_model_folder(folder.path):
         raise DataCorruptError(f"{folder.path} holds no model", path=folder.path)
     dtype = torch.float32 if start.device == "cpu" else torch.bfloat16
@@ -83,10 +85,24 @@ def _load(folder: ModelFolder, start: Start) -> WritingModel:
         parameters=sum(values.numel() for values in loaded.model.parameters()),
         provenance=loaded.card.provenance,
     )
-    engine = TransformersEngine(loaded, capacity=start.capacity)
-    model = WritingModel(facts, engine, loaded.tokenizer)
+    model = WritingModel(facts, _engine(loaded, folder.path, start), loaded.tokenizer)
     _warm_up(model)
     return model
+
+
+def _engine(loaded: LoadedModel, folder: Path, start: Start) -> Engine:
+    """What writes with a model. Raises ModelFailedError for an engine that is not installed or cannot."""
+    match EngineKind(start.engine):
+        case EngineKind.TRANSFORMERS:
+            from crystalmesh_generation.engines.transformers_engine import (  # noqa: PLC0415 -- torch
+                TransformersEngine,
+            )
+
+            return TransformersEngine(loaded, capacity=start.capacity)
+        case EngineKind.VLLM:
+            from crystalmesh_generation.engines.vllm_engine import VllmEngine  # noqa: PLC0415 -- torch
+
+            return VllmEngine(loaded, folder, capacity=start.capacity)
 
 
 def _version(folder: Path) -> str:

@@ -36,7 +36,9 @@ class Start:
     device: str
     threads: int
     capacity: int
-    proposals: int
+    texts: int
+    substitutions: int
+    screen: bool
     materials: Path | None
     atoms_per_crystal: int
     log_level: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import count
+from itertools import count, repeat
 
 import structlog
 
@@ -23,8 +23,9 @@ from crystalmesh_generation.samples.judging import judge
 from crystalmesh_generation.samples.proposals import NoCrystal, Proposal, Told
 from crystalmesh_generation.samples.references import References
 from crystalmesh_generation.samples.sample import Sample
+from crystalmesh_generation.samples.screening import Screen
 from crystalmesh_generation.samples.seeds import proposal_seed, reference_seed
-from crystalmesh_generation.samples.substituting import SubstitutedCrystal, substituted
+from crystalmesh_generation.samples.substituting import SubstitutedCrystal, substituted, substituted_each
 from crystalmesh_generation.samples.symmetrizing import symmetrized
 from crystalmesh_generation.samples.writing import (
     ReadCrystal,
@@ -59,6 +60,14 @@ Outcome = Made | NoCrystal | Told | CrystalMeshError | str
 """What has come of a sample in a slice; text is how far its transition is, and more follows."""
 
 
+@dataclass(frozen=True)
+class Effort:
+    """How many crystals are made for one sample, of which the best is kept."""
+
+    texts: int = 1  # by a language model
+    substitutions: int = 1
+
+
 class Writer:
     """Works on the samples that it is told of, until they are settled or nobody wants them any more."""
 
@@ -68,12 +77,14 @@ class Writer:
         references: References,
         table: ElementTable,
         *,
-        proposals: int,
+        effort: Effort,
+        screen: Screen | None = None,
     ) -> None:
         self._models = models
         self._references = references
         self._table = table
-        self._proposals = proposals
+        self._effort = effort
+        self._screen = screen
         self._samples: dict[int, Sample] = {}
         self._texts: dict[int, tuple[Sample, Text]] = {}
         self._keys = count()
@@ -111,11 +122,13 @@ class Writer:
         words = _WORDS_TOLD if any(self._samples[key].only_transition for key in keys) else _WORDS
         self._substitute(until)
         for done in range(words):
-            settled = any(self._samples[key].settled for key in keys)
-            if (settled and (done >= _WORDS_AFTER or not self._texts)) or time.monotonic() > until:
+            any_settled = any(self._samples[key].settled for key in keys)
+            if (any_settled and (done >= _WORDS_AFTER or not self._texts)) or time.monotonic() > until:
                 break
             self._step()
-        self._value([self._samples[key] for key in keys if self._samples[key].settled])
+        settled = [self._samples[key] for key in keys if self._samples[key].settled]
+        self._value(settled)
+        self._screen_out(settled)
         return [self._outcome(self._samples[key]) for key in keys]
 
     def close(self) -> None:
@@ -126,16 +139,22 @@ class Writer:
         request = sample.request
         model = self._models[request.options.model]
         until = Until.TRANSITION if sample.only_transition else Until.CRYSTAL
-        reference = next(self._references_of(sample), None)
-        for proposal in range(1 if sample.only_transition else self._proposals):
+        without = request.prompt.reference is None and not request.options.draws_references
+        references = repeat(None) if without else self._references_of(sample)
+        for proposal, reference in zip(
+            range(1 if sample.only_transition else self._effort.texts), references, strict=False
+        ):
             seed = proposal_seed(request.options.seed, request.prompt.id, sample.number, proposal)
             self._write(sample, text_for(request, reference, model, seed, until=until))
 
     def _references_of(self, sample: Sample) -> Iterator[KnownMaterial]:
-        """The references that a sample may start from, none where it does without."""
+        """The references that proposals for a sample start from, none where they do without.
+
+        Each its own where they are drawn, for the best of several is to be kept.
+        """
         prompt, options = sample.request.prompt, sample.request.options
         if prompt.reference is not None:
-            return iter([prompt.reference])
+            return repeat(prompt.reference)
         if not options.draws_references:
             return iter([])
         seed = reference_seed(options.seed, prompt.id, sample.number)
@@ -193,14 +212,15 @@ class Writer:
 
     def _substitute_for(self, sample: Sample) -> None:
         prompt, options = sample.request.prompt, sample.request.options
-        first = self._proposals if options.writes else 0
-        made = substituted(
-            self._references_of(sample),
-            prompt.limits,
-            self._table,
-            seed=proposal_seed(options.seed, prompt.id, sample.number, first),
-            count=self._proposals,
-        )
+        first = self._effort.texts if options.writes else 0
+        count = self._effort.substitutions
+        seed = proposal_seed(options.seed, prompt.id, sample.number, first)
+        if prompt.reference is not None:
+            made = substituted(prompt.reference, prompt.limits, self._table, seed=seed, count=count)
+        else:
+            made = substituted_each(
+                self._references_of(sample), prompt.limits, self._table, seed=seed, count=count
+            )
         sample.proposals += [self._proposal(sample, each, None) for each in made]
 
     def _proposal(
@@ -235,6 +255,24 @@ class Writer:
                 values = self._models[name].engine.values([words for _, _, words in each])
             for (sample, position, _), told in zip(each, values, strict=True):
                 sample.proposals[position] = replace(sample.proposals[position], values=told)
+
+    def _screen_out(self, samples: Sequence[Sample]) -> None:
+        """Give proposals between which there is a choice their predicted hull distances."""
+        if self._screen is None:
+            return
+        open_ones = [
+            (sample, position)
+            for sample in samples
+            if len(sample.proposals) > 1
+            for position, proposal in enumerate(sample.proposals)
+            if proposal.judgement.valid
+        ]
+        with memory_errors_typed():
+            distances = self._screen.hull_distances(
+                [sample.proposals[position].crystal for sample, position in open_ones]
+            )
+        for (sample, position), distance in zip(open_ones, distances, strict=True):
+            sample.proposals[position] = replace(sample.proposals[position], hull_ev_per_atom=distance)
 
     def _crystal_words(self, crystal: Crystal, name: str) -> list[int]:
         """What the model's regression head reads; nothing where there is no head, or it cannot read it."""
