@@ -69,7 +69,18 @@ def test_a_target_in_words() -> None:
         "<target> formula Ti 1 O 2 ; without Pb ; space group P4_2/mnm ; band gap 2.0 to 4.0 ; "
         "bulk modulus at least 100 ; text for solar cells"
     )
-    assert templates.crystal_prompt(Aim(), "") == "<s> <target> <crystal>"
+    assert templates.crystal_prompt(templates.opening(Aim())) == "<s> <target> <crystal>"
+
+
+def test_the_new_crystal_stands_at_a_known_distance() -> None:
+    """Blanks fill the reference up, so that words of both are 27, 47 or 87 apart, and nothing is cut off."""
+    for atoms, distance in ((1, 27), (5, 27), (6, 47), (10, 47), (20, 87), (21, 91)):
+        alx = " ".join(["5.0"] * 3 + ["90"] * 3 + ["Na 0.00 0.00 0.00"] * atoms)
+        words = templates.crystal_prompt(templates.opening(Aim()), alx, "composition kept").split()
+        assert words[:4] == ["<s>", "<target>", "<transition>", "composition"]
+        first, second = (place for place, word in enumerate(words) if word == "<crystal>")
+        assert second - first == distance
+        assert words[first + 1 : first + 1 + len(alx.split())] == alx.split()
 
 
 @given(st.text(max_size=400))
@@ -78,7 +89,7 @@ def test_no_text_leaves_its_place(text: str) -> None:
     words = templates.plain(text)
     assert len(words) <= templates.MAX_TEXT_WORDS
     assert not set(words) & set(SPECIAL)
-    prompt = templates.crystal_prompt(Aim(text=text), "")
+    prompt = templates.crystal_prompt(templates.opening(Aim(text=text)))
     assert [word for word in prompt.split() if word.startswith("<")] == ["<s>", "<target>", "<crystal>"]
 
 
@@ -88,7 +99,7 @@ def test_all_that_we_say_is_known(portrait: Portrait) -> None:
     tokenizer = WordTokenizer.of_words()
     unknown = tokenizer.ids[UNKNOWN]
     said = [
-        templates.lesson(templates.facts_prompt(write_alx(rock_salt(11, 17, 5.6))), facts_of(portrait)),
+        f"{templates.facts_prompt(write_alx(rock_salt(11, 17, 5.6)))} {facts_of(portrait)} </s>",
         write_transition(portrait, SALT, None),
         templates.target_part(
             Aim(formula=portrait.composition, elements=frozenset({1, 2}), crystal_system="cubic")

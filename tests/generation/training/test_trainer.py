@@ -75,9 +75,8 @@ def test_a_target_is_told_in_the_setting_of_its_reference(world: tuple[Corpus, C
         pair = teacher.first_pair(row)
         if not pair.aligned:
             continue
-        prompt, said = teacher.conversation(pair, np.random.default_rng(row), transition=True)
-        given = read_alx(prompt.split(CRYSTAL)[1].replace("<transition>", ""), max_atoms=2)
-        written = read_alx(said.split(CRYSTAL)[1], max_atoms=2)
+        said = teacher.conversation(pair, np.random.default_rng(row), transition=True)
+        given, written = read_alx(said.known, max_atoms=2), read_alx(said.crystal, max_atoms=2)
         offset = written.frac_coords - given.frac_coords
         assert np.abs(offset - np.rint(offset)).max() <= 0.011
 

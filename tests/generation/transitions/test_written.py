@@ -57,10 +57,9 @@ def test_a_teacher_takes_what_was_written_and_the_analysers_text_otherwise() -> 
         old, new = (
             each.conversation(pair, np.random.default_rng(row), transition=True) for each in (plain, told)
         )
-        assert new[0] == old[0]
-        assert new[1].split("<crystal>")[1] == old[1].split("<crystal>")[1]
-        assert new[1].startswith("Iodine takes the sites of bromine. <crystal>") == (row == 2)
-        assert (new[1] == old[1]) == (row != 2)
+        assert replace(new, transition="") == replace(old, transition="")
+        assert (new.transition == "Iodine takes the sites of bromine.") == (row == 2)
+        assert (new == old) == (row != 2)
 
 
 def test_our_own_model_takes_transitions_in_its_own_words_only() -> None:

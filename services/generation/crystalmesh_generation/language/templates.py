@@ -1,10 +1,12 @@
 """The conversation: how target, reference, transition, crystal and facts are laid out. All of it is here.
 
-    <s> <target> … <reference> … <crystal> ALX <transition> … <crystal> ALX </s>
+    <s> <target> … <reference> … <transition> … <crystal> ALX <blank> … <crystal> ALX </s>
     <s> <crystal> ALX <facts> … </s>
 
-Reference and transition may be missing. The model writes what follows the first `<transition>` (or
-`<crystal>`, where no transition is wanted), and is asked for values where a crystal ends.
+The first crystal is the reference, the second the new one. Blanks fill the first up to one of three lengths,
+so that a new word stands at one of three distances from the one that it is copied or changed from: attention
+goes to distances more easily than to places. Reference and transition may be missing. The model writes the
+transition, is given the reference's crystal, and writes the new one. Values are asked where a crystal ends.
 """
 
 from __future__ import annotations
@@ -17,11 +19,12 @@ from crystalmesh_common.crystal.description.property_text import Range
 from crystalmesh_common.crystal.elements import symbol_of
 from crystalmesh_common.crystal.symmetry import space_group_symbol
 from crystalmesh_generation.language.aims import Aim
+from crystalmesh_generation.language.alx import ATOM_WORDS, CELL_WORDS
 from crystalmesh_generation.language.portrait import Environment, Portrait, by_electronegativity
 from crystalmesh_generation.language.words import (
     BEGIN,
+    BLANK,
     CRYSTAL,
-    END,
     FACTS,
     MAX_NEGATIVE,
     MAX_WHOLE,
@@ -33,6 +36,7 @@ from crystalmesh_generation.language.words import (
 MAX_TEXT_WORDS = 40
 """Of a caller's free text, those that the model knows; more would crowd out the crystals."""
 
+_KNOWN_WORDS = tuple(CELL_WORDS + ATOM_WORDS * atoms for atoms in (5, 10, 20))
 _WHOLE, _TENTHS, _HUNDREDTHS = 0, 1, 2
 _PROPERTIES: Mapping[str, tuple[str, int]] = {
     "formation_energy_ev_per_atom": ("formation energy", _TENTHS),
@@ -47,22 +51,28 @@ _PROPERTIES: Mapping[str, tuple[str, int]] = {
 _MODULUS_STEP = 5
 
 
-def crystal_prompt(aim: Aim, reference: str, transition: str = "") -> str:
-    """What comes before a crystal, ALX excluded; `reference` as `reference_part` tells it, or nothing."""
-    parts = [BEGIN, target_part(aim), reference]
-    if transition:
-        parts += [TRANSITION, transition]
-    return _joined([*parts, CRYSTAL])
+def opening(aim: Aim, reference: Portrait | None = None) -> str:
+    """How every conversation on a new crystal begins: what is asked for, and from what to start in words."""
+    start = "" if reference is None else f"{REFERENCE} {description(reference)}"
+    return _joined([BEGIN, target_part(aim), start])
 
 
-def transition_prompt(aim: Aim, reference: str) -> str:
-    """What comes before a transition."""
-    return _joined([BEGIN, target_part(aim), reference, TRANSITION])
+def transition_prompt(opening: str) -> str:
+    """What comes before a transition, which ends with `<crystal>`."""
+    return _joined([opening, TRANSITION])
 
 
-def lesson(prompt: str, completion: str) -> str:
-    """A whole conversation to learn from."""
-    return _joined([prompt, completion, END])
+def crystal_prompt(opening: str, known: str = "", transition: str = "") -> str:
+    """What comes before a new crystal; `known` is the reference's ALX."""
+    said = f"{TRANSITION} {transition}" if transition else ""
+    return _joined([opening, said, known_part(known) if known else "", CRYSTAL])
+
+
+def known_part(alx: str) -> str:
+    """The reference's crystal, filled up with blanks."""
+    words = alx.split()
+    length = next((length for length in _KNOWN_WORDS if length >= len(words)), len(words))
+    return _joined([CRYSTAL, *words, *[BLANK] * (length - len(words))])
 
 
 def facts_prompt(alx: str) -> str:
@@ -73,11 +83,6 @@ def facts_prompt(alx: str) -> str:
 def target_part(aim: Aim) -> str:
     """What is asked for."""
     return _joined([TARGET, " ; ".join(_target_phrases(aim))])
-
-
-def reference_part(portrait: Portrait, alx: str) -> str:
-    """A known material: what it is in words, and its ALX."""
-    return _joined([REFERENCE, description(portrait), CRYSTAL, *alx.split()])
 
 
 def description(portrait: Portrait) -> str:

@@ -14,14 +14,15 @@ from crystalmesh_common.crystal.elements import SYMBOLS
 from crystalmesh_common.crystal.symmetry import SPACE_GROUPS, space_group_symbol
 
 PAD, BEGIN, END, UNKNOWN = "<pad>", "<s>", "</s>", "<unk>"
-TARGET, REFERENCE, TRANSITION, CRYSTAL, FACTS = (
+TARGET, REFERENCE, TRANSITION, CRYSTAL, BLANK, FACTS = (
     "<target>",
     "<reference>",
     "<transition>",
     "<crystal>",
+    "<blank>",
     "<facts>",
 )
-SPECIAL = (PAD, BEGIN, END, UNKNOWN, TARGET, REFERENCE, TRANSITION, CRYSTAL, FACTS)
+SPECIAL = (PAD, BEGIN, END, UNKNOWN, TARGET, REFERENCE, TRANSITION, CRYSTAL, BLANK, FACTS)
 """Words that part the conversation. No text of a caller may contain them; `templates.plain` sees to that."""
 
 LENGTHS = tuple(f"{tenths / 10:.1f}" for tenths in range(600))

@@ -11,7 +11,6 @@ from crystalmesh_common.runtime.errors import InvalidCrystalError, TooManyAtomsE
 from crystalmesh_generation.language.aims import Aim
 from crystalmesh_generation.language.alx import write_alx
 from crystalmesh_generation.language.portrait import Portrait, portrait_of
-from crystalmesh_generation.language.templates import reference_part
 from crystalmesh_generation.limits import CompositionLimits
 from crystalmesh_generation.pairs.standard import standard_setting
 
@@ -39,13 +38,12 @@ class KnownMaterial:
         return portrait_of(self.crystal, told)
 
     @cached_property
-    def words(self) -> str:
-        """It as a part of a prompt. Raises InvalidCrystalError for a cell that cannot be told."""
+    def alx(self) -> str:
+        """It as ALX. Raises InvalidCrystalError for a cell that cannot be told."""
         try:
-            alx = write_alx(self.crystal)
+            return write_alx(self.crystal)
         except ValueError as error:
             raise InvalidCrystalError(f"the reference cannot be told to a model: {error}") from None
-        return reference_part(self.portrait, alx)
 
 
 def known_material(

@@ -12,14 +12,19 @@ from crystalmesh_generation.engines.engine import Engine, Rules, Sampling, TextO
 from crystalmesh_generation.language.aims import Aim
 from crystalmesh_generation.language.alx import ATOM_WORDS, CELL_WORDS, AlxError, AlxFault, in_lines, read_alx
 from crystalmesh_generation.language.prose import MAX_TRANSITION_WORDS, known_words, prose
-from crystalmesh_generation.language.templates import crystal_prompt, transition_prompt
+from crystalmesh_generation.language.templates import (
+    crystal_prompt,
+    known_part,
+    opening,
+    transition_prompt,
+)
 from crystalmesh_generation.language.tokenizer import WordTokenizer
-from crystalmesh_generation.language.words import CRYSTAL
 from crystalmesh_generation.samples.asked import KnownMaterial, Options, Prompt, Request
 from crystalmesh_generation.samples.proposals import Author, NoCrystal, Origin, Told, WrittenBy
 from crystalmesh_generation.serving.models import ModelFacts
 
 _LEAST_TRANSITION_WORDS = 8
+_HALF = 2**63
 _NONE: frozenset[int] = frozenset()
 
 
@@ -34,17 +39,20 @@ class WritingModel:
 
 @dataclass(frozen=True, eq=False)
 class Text:
-    """A text under way: what it is for, from what it starts, and how it was ordered."""
+    """A transition or a crystal under way: what it is for, from what it starts, how it was ordered."""
 
     request: Request
     reference: KnownMaterial | None
     model: WritingModel
     order: TextOrder
+    seed: int  # of the proposal
+    transition: Told | None = None  # that comes before a crystal
+    words_before: int = 0  # of that transition, where the model wrote it
 
     @property
-    def has_transition(self) -> bool:
-        """Whether the model writes a transition before the crystal."""
-        return self.order.prompt[-1] != self.model.tokenizer.ids[CRYSTAL]
+    def is_transition(self) -> bool:
+        """Whether a transition is written, and not a crystal."""
+        return self.order.until is Until.TRANSITION
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,89 +66,140 @@ class ReadCrystal:
     log_probability: float
 
 
-def text_for(
-    request: Request, reference: KnownMaterial | None, model: WritingModel, seed: int, *, until: Until
+def first_text(
+    request: Request,
+    reference: KnownMaterial | None,
+    model: WritingModel,
+    seed: int,
+    *,
+    only_transition: bool = False,
 ) -> Text:
-    """The text to order for a sample.
+    """The text to order first for a proposal: a transition, where the model is to write one, else the crystal.
 
     Raises TooManyAtomsError where the model cannot read the prompt and write a crystal as well, and
     InvalidCrystalError for a reference that cannot be told.
     """
     prompt, options = request.prompt, request.options
-    writes_transition = until is Until.TRANSITION or (
-        options.with_transition and reference is not None and not prompt.transition_text
-    )
-    words = tuple(
-        model.tokenizer.encode(_prompt_text(prompt, options, reference, transition=writes_transition))
-    )
-    room = model.facts.max_tokens - len(words)
-    crystal = 0 if until is Until.TRANSITION else CELL_WORDS + ATOM_WORDS * prompt.limits.max_atoms + 1
-    least = 0 if until is Until.TRANSITION else CELL_WORDS + ATOM_WORDS * prompt.limits.min_atoms + 1
-    least += _LEAST_TRANSITION_WORDS if writes_transition else 0
-    if room < least:
-        raise TooManyAtomsError(
-            f"target and reference are {len(words)} words; with the crystal that is more than the "
-            f"{model.facts.max_tokens} of the model",
-            max_tokens=model.facts.max_tokens,
-        )
-    transition = 0
-    if writes_transition:
-        transition = max(_LEAST_TRANSITION_WORDS, min(MAX_TRANSITION_WORDS, room - crystal - 1))
-    rules = Rules(
-        limits=prompt.limits if options.constrained else None,
-        min_distance_angstrom=options.min_distance_angstrom if options.constrained else 0.0,
-        max_atoms=prompt.limits.max_atoms,
-        max_transition_words=transition or MAX_TRANSITION_WORDS,
-    )
-    temperature = model.facts.temperature if options.temperature is None else options.temperature
+    begun = opening(_aim_beside(prompt.aim, reference), None if reference is None else reference.portrait)
+    brought = prompt.transition_text if options.with_transition else ""
+    writes = options.with_transition and reference is not None and not brought
+    if not (only_transition or writes):
+        words = known_words(brought)
+        told = None
+        if brought and reference is not None:
+            told = Told(brought, Author.CALLER, reference.crystal.id)
+        return _crystal_text(request, reference, model, seed, begun, words, told, 0)
+    read = model.tokenizer.encode(transition_prompt(begun))
+    after = 0 if only_transition else _crystal_words(reference, prompt.limits.max_atoms)
+    least = 0 if only_transition else _crystal_words(reference, prompt.limits.min_atoms)
+    room = _room(model, read, least + _LEAST_TRANSITION_WORDS)
+    most = max(_LEAST_TRANSITION_WORDS, min(MAX_TRANSITION_WORDS, room - after - 1))
     order = TextOrder(
-        prompt=words,
-        until=until,
-        sampling=Sampling(temperature, options.top_p, seed),
-        rules=rules,
-        max_words=min(room, crystal + transition + 1),
+        prompt=tuple(read),
+        until=Until.TRANSITION,
+        sampling=_sampling(options, model, seed),
+        rules=replace(_rules(prompt, options), max_transition_words=most),
+        max_words=min(room, most + 1),
     )
-    return Text(request, reference, model, order)
+    return Text(request, reference, model, order, seed)
+
+
+def crystal_text(text: Text, written: Written) -> Text:
+    """The crystal to order once its transition is written; raises as `first_text`."""
+    reference, aim = text.reference, text.request.prompt.aim
+    begun = opening(_aim_beside(aim, reference), None if reference is None else reference.portrait)
+    words = _words(text, written)
+    told = transition_told(text, written)
+    return _crystal_text(
+        text.request, reference, text.model, text.seed, begun, words, told, len(written.words)
+    )
 
 
 def transition_told(text: Text, written: Written) -> Told:
-    """A transition that was ordered alone."""
-    return _told(text, _words(text, written), written, truncated=written.truncated)
+    """A transition that a model wrote."""
+    return Told(
+        text=prose(_words(text, written)),
+        author=Author.MODEL,
+        reference_id=text.reference.crystal.id if text.reference else "",
+        model=text.model.facts.name,
+        log_probability=written.transition_log_probability,
+        truncated=written.truncated,
+    )
 
 
 def read_written(text: Text, written: Written) -> NoCrystal | ReadCrystal:
     """The crystal that a finished text is, or why it is none."""
-    words = _words(text, written)
-    before: Sequence[str] = ()
-    if text.has_transition:
-        end = words.index(CRYSTAL) if CRYSTAL in words else len(words)
-        before, words = words[:end], words[end + 1 :]
-    transition = _transition(text, before, written)
-    alx = in_lines(" ".join(words))
+    alx = in_lines(" ".join(_words(text, written)))
     origin = _origin(text, written)
     if written.truncated:
         message = f"the text reached its {len(written.words)} words"
-        return NoCrystal(AlxFault.TRUNCATED, message, alx, origin, transition)
+        return NoCrystal(AlxFault.TRUNCATED, message, alx, origin, text.transition)
     try:
         crystal = read_alx(alx, max_atoms=text.order.rules.max_atoms)
     except AlxError as error:
-        return NoCrystal(error.fault, error.message, alx, origin, transition)
-    return ReadCrystal(crystal, alx, origin, transition, written.crystal_log_probability)
+        return NoCrystal(error.fault, error.message, alx, origin, text.transition)
+    return ReadCrystal(crystal, alx, origin, text.transition, written.crystal_log_probability)
+
+
+def _crystal_text(
+    request: Request,
+    reference: KnownMaterial | None,
+    model: WritingModel,
+    seed: int,
+    begun: str,
+    words: Sequence[str],
+    told: Told | None,
+    words_before: int,
+) -> Text:
+    limits = request.prompt.limits
+    known = "" if reference is None else reference.alx
+    read = model.tokenizer.encode(crystal_prompt(begun, known, " ".join(words)))
+    room = _room(model, read, CELL_WORDS + ATOM_WORDS * limits.min_atoms + 1)
+    order = TextOrder(
+        prompt=tuple(read),
+        until=Until.CRYSTAL,
+        # Not the random numbers that the transition was written with.
+        sampling=_sampling(request.options, model, (seed + _HALF) % (2 * _HALF)),
+        rules=_rules(request.prompt, request.options),
+        max_words=min(room, CELL_WORDS + ATOM_WORDS * limits.max_atoms + 1),
+    )
+    return Text(request, reference, model, order, seed, told, words_before)
+
+
+def _crystal_words(reference: KnownMaterial | None, atoms: int) -> int:
+    """What a crystal of so many atoms takes, with the reference's before it."""
+    known = 0 if reference is None else len(known_part(reference.alx).split())
+    return known + CELL_WORDS + ATOM_WORDS * atoms + 1
+
+
+def _room(model: WritingModel, read: Sequence[int], least: int) -> int:
+    """Words that may follow what is read. Raises TooManyAtomsError where they are fewer than the least."""
+    room = model.facts.max_tokens - len(read)
+    if room < least:
+        raise TooManyAtomsError(
+            f"target and reference are {len(read)} words; with the crystal that is more than the "
+            f"{model.facts.max_tokens} of the model",
+            max_tokens=model.facts.max_tokens,
+        )
+    return room
+
+
+def _rules(prompt: Prompt, options: Options) -> Rules:
+    return Rules(
+        limits=prompt.limits if options.constrained else None,
+        min_distance_angstrom=options.min_distance_angstrom if options.constrained else 0.0,
+        max_atoms=prompt.limits.max_atoms,
+        max_transition_words=MAX_TRANSITION_WORDS,
+    )
+
+
+def _sampling(options: Options, model: WritingModel, seed: int) -> Sampling:
+    temperature = model.facts.temperature if options.temperature is None else options.temperature
+    return Sampling(temperature, options.top_p, seed)
 
 
 def _words(text: Text, written: Written) -> list[str]:
     return text.model.tokenizer.decode(written.words).split()
-
-
-def _prompt_text(
-    prompt: Prompt, options: Options, reference: KnownMaterial | None, *, transition: bool
-) -> str:
-    aim = _aim_beside(prompt.aim, reference)
-    part = reference.words if reference else ""
-    if transition:
-        return transition_prompt(aim, part)
-    brought = prompt.transition_text if options.with_transition else ""
-    return crystal_prompt(aim, part, " ".join(known_words(brought)))
 
 
 def _aim_beside(aim: Aim, reference: KnownMaterial | None) -> Aim:
@@ -158,28 +217,6 @@ def _in_cell_of(formula: Composition, reference: KnownMaterial | None) -> Compos
     return formula if rest else tuple((number, count * factor) for number, count in formula)
 
 
-def _transition(text: Text, words: Sequence[str], written: Written) -> Told | None:
-    if text.has_transition:
-        return _told(
-            text, words, written, truncated=written.truncated and CRYSTAL not in _words(text, written)
-        )
-    brought = text.request.prompt.transition_text
-    if not brought or text.reference is None or not text.request.options.with_transition:
-        return None
-    return Told(brought, Author.CALLER, text.reference.crystal.id)
-
-
-def _told(text: Text, words: Sequence[str], written: Written, *, truncated: bool) -> Told:
-    return Told(
-        text=prose(words),
-        author=Author.MODEL,
-        reference_id=text.reference.crystal.id if text.reference else "",
-        model=text.model.facts.name,
-        log_probability=written.transition_log_probability,
-        truncated=truncated,
-    )
-
-
 def _origin(text: Text, written: Written) -> Origin:
     sampling = text.order.sampling
     return Origin(
@@ -189,9 +226,9 @@ def _origin(text: Text, written: Written) -> Origin:
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             constrained=text.request.options.constrained,
-            prompt_words=len(text.order.prompt),
-            words=len(written.words),
+            prompt_words=len(text.order.prompt) - text.words_before,
+            words=text.words_before + len(written.words),
         ),
         reference_id=text.reference.crystal.id if text.reference else "",
-        seed=sampling.seed,
+        seed=text.seed,
     )

@@ -31,7 +31,7 @@ from crystalmesh_generation.training.experiment import AdapterConfig, Experiment
 from crystalmesh_generation.training.learning import rate_at
 from crystalmesh_generation.training.lessons import Lesson
 from crystalmesh_generation.training.precision import low_precision
-from crystalmesh_generation.training.samples import shown_prompts
+from crystalmesh_generation.training.samples import shown
 
 CHECKPOINT = "checkpoint.safetensors"
 _MOST_WRITTEN = 512
@@ -159,7 +159,7 @@ class AdapterTrainer:
 
     def _written(self, conversations: Conversations) -> Iterator[str]:
         """What the model writes for a few prompts, always the likeliest piece."""
-        for prompt in shown_prompts(conversations):
+        for prompt in (each.as_question()[0] for each in shown(conversations)):
             read = self._teacher.read(laid_out(prompt)[0])
             with (
                 torch.inference_mode(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from crystalmesh_generation.language.alx import write_alx
 from crystalmesh_generation.language.facts import facts_of
 from crystalmesh_generation.language.portrait import Portrait
 from crystalmesh_generation.language.transitions import write_transition
-from crystalmesh_generation.language.words import CRYSTAL
+from crystalmesh_generation.language.words import CRYSTAL, TRANSITION
 from crystalmesh_generation.pairs.pair_table import Pair
 from crystalmesh_generation.training.aims import draw_aim
 from crystalmesh_generation.training.augmentation import Setting, draw_setting
@@ -24,6 +24,24 @@ _PROPERTY_TOLD = 0.5
 """Of a reference's properties, the share that is told: callers do not know all."""
 
 TRANSITION_KIND, DIRECT_KIND, ALONE_KIND, FACTS_KIND = range(4)
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """What is said on one new crystal."""
+
+    opening: str  # as of `templates.opening`
+    known: str  # the reference's ALX, empty without one
+    transition: str  # empty where none is written
+    crystal: str  # the new one's ALX
+
+    def as_question(self) -> tuple[str, str]:
+        """For models that find what they read wherever it stands: all that is given, then what to say."""
+        known = f"{CRYSTAL} {self.known}" if self.known else ""
+        if not self.transition:
+            return _words(f"{self.opening} {known} {CRYSTAL}"), _words(self.crystal)
+        given = _words(f"{self.opening} {known} {TRANSITION}")
+        return given, _words(f"{self.transition} {CRYSTAL} {self.crystal}")
 
 
 class Conversations:
@@ -45,15 +63,16 @@ class Conversations:
         return self._corpus.pairs[row][0]
 
     def told(self, row: int, random: np.random.Generator) -> tuple[str, str]:
-        """A conversation on the target of a row, of one of the four kinds."""
+        """A conversation on the target of a row, of one of the four kinds: what is given, and what to say."""
         kind = self._kind(random)
         if kind == FACTS_KIND:
             return self.facts(self._corpus.entries[row], random)
         if kind == ALONE_KIND:
-            return self.alone(self._corpus.entries[row], random)
-        return self.conversation(self._pair(row, random), random, transition=kind == TRANSITION_KIND)
+            return self.alone(self._corpus.entries[row], random).as_question()
+        pair = self._pair(row, random)
+        return self.conversation(pair, random, transition=kind == TRANSITION_KIND).as_question()
 
-    def conversation(self, pair: Pair, random: np.random.Generator, *, transition: bool) -> tuple[str, str]:
+    def conversation(self, pair: Pair, random: np.random.Generator, *, transition: bool) -> Conversation:
         """A target to be written from its reference."""
         reference = self._corpus.references[pair.reference]
         target = self._corpus.entries[pair.target].portrait
@@ -62,23 +81,27 @@ class Conversations:
         source_crystal, target_crystal = shared.of(reference.crystal), own.of(pair.crystal)
         source = _told(_in(reference.portrait, source_crystal), random)
         aim = Aim() if random.random() < self._lessons.unasked else draw_aim(target, random)
-        part = templates.reference_part(source, write_alx(source_crystal))
-        alx = " ".join(write_alx(target_crystal).split())
+        told = Conversation(
+            opening=templates.opening(aim, source),
+            known=write_alx(source_crystal),
+            transition="",
+            crystal=write_alx(target_crystal),
+        )
         if not transition:
-            return templates.crystal_prompt(aim, part), alx
+            return told
         written = None if self._corpus.transitions is None else self._corpus.transitions(pair)
         said = written or write_transition(
             _in(reference.portrait, source_crystal),
             _in(target, target_crystal),
             _roles(source_crystal, target_crystal) if pair.aligned else None,
         )
-        return templates.transition_prompt(aim, part), f"{said} {CRYSTAL} {alx}"
+        return replace(told, transition=said)
 
-    def alone(self, entry: Entry, random: np.random.Generator) -> tuple[str, str]:
+    def alone(self, entry: Entry, random: np.random.Generator) -> Conversation:
         """A target to be written without any reference."""
         crystal = self._setting(entry.crystal, random).of(entry.crystal)
         aim = Aim() if random.random() < self._lessons.unasked else draw_aim(entry.portrait, random)
-        return templates.crystal_prompt(aim, ""), write_alx(crystal)
+        return Conversation(templates.opening(aim), "", "", write_alx(crystal))
 
     def facts(self, entry: Entry, random: np.random.Generator) -> tuple[str, str]:
         """A crystal, and what can be said of it."""
@@ -98,6 +121,10 @@ class Conversations:
 
     def _setting(self, crystal: Crystal, random: np.random.Generator) -> Setting:
         return draw_setting(len(crystal), self._lessons, random)
+
+
+def _words(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _in(portrait: Portrait, crystal: Crystal) -> Portrait:

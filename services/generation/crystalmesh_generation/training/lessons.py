@@ -8,12 +8,13 @@ import numpy as np
 
 from crystalmesh_generation.language import templates
 from crystalmesh_generation.language.tokenizer import WordTokenizer
-from crystalmesh_generation.language.words import CRYSTAL, FACTS, TRANSITION
+from crystalmesh_generation.language.words import BLANK, CRYSTAL, END, FACTS, TRANSITION
 from crystalmesh_generation.pairs.pair_table import Pair
 from crystalmesh_generation.training.conversations import (
     ALONE_KIND,
     FACTS_KIND,
     TRANSITION_KIND,
+    Conversation,
     Conversations,
 )
 from crystalmesh_generation.training.corpus import Corpus, Entry
@@ -36,6 +37,8 @@ class Teacher(Conversations):
     def __init__(self, corpus: Corpus, tokenizer: WordTokenizer, lessons: LessonConfig) -> None:
         super().__init__(corpus, lessons)
         self._tokenizer = tokenizer
+        self._blank = tokenizer.ids[BLANK]
+        self._known_weight = lessons.prompt_weight
 
     def lesson(self, row: int, random: np.random.Generator) -> Lesson:
         """A lesson on the target of a row."""
@@ -43,31 +46,35 @@ class Teacher(Conversations):
         if kind == FACTS_KIND:
             return self._facts_lesson(self._corpus.entries[row], random)
         if kind == ALONE_KIND:
-            return self._lesson(*self.alone(self._corpus.entries[row], random), 0.0)
+            return self._lesson(self.alone(self._corpus.entries[row], random))
         return self.writing(self._pair(row, random), random, transition=kind == TRANSITION_KIND)
 
     def writing(self, pair: Pair, random: np.random.Generator, *, transition: bool) -> Lesson:
         """A target to be written from its reference."""
-        prompt, completion = self.conversation(pair, random, transition=transition)
-        return self._lesson(prompt, completion, self._lessons.prompt_weight)
+        return self._lesson(self.conversation(pair, random, transition=transition))
 
     def _facts_lesson(self, entry: Entry, random: np.random.Generator) -> Lesson:
-        words = self._tokenizer.encode(templates.lesson(*self.facts(entry, random)))
+        prompt, facts = self.facts(entry, random)
+        words = self._tokenizer.encode(f"{prompt} {facts} {END}")
         end = words.index(self._tokenizer.ids[FACTS])
         weights = [self._lessons.prompt_weight] * end + [self._lessons.facts_weight] * (len(words) - end)
         known = entry.portrait.properties
         values = tuple(known.get(name, float("nan")) for name in PROPERTIES)
         return Lesson(words, [0.0, *weights[1:]], (2, end), values)
 
-    def _lesson(self, prompt: str, completion: str, prompt_weight: float) -> Lesson:
-        read = self._tokenizer.encode(prompt)
-        words = read + self._tokenizer.encode(templates.lesson("", completion))
-        weights = [0.0] * len(read) + [1.0] * (len(words) - len(read))
-        ids = self._tokenizer.ids
-        # The reference is a crystal like any other, so that writing it is a lesson too.
-        closing = ids[TRANSITION] if read[-1] == ids[TRANSITION] else ids[CRYSTAL]
-        first = read.index(ids[CRYSTAL])
-        if prompt_weight and first < len(read) - 1:
-            for n in range(first + 1, len(read) - (read[-1] == closing)):
-                weights[n] = prompt_weight
+    def _lesson(self, said: Conversation) -> Lesson:
+        """What the model writes counts; the reference a little, for writing it is a lesson too."""
+        parts = [(said.opening, 0.0)]
+        if said.transition:
+            parts += [(TRANSITION, 0.0), (f"{said.transition} {CRYSTAL}", 1.0)]
+        if said.known:
+            known = templates.known_part(said.known)
+            parts.append((known.removeprefix(CRYSTAL) if said.transition else known, self._known_weight))
+        parts += [(CRYSTAL, 0.0), (f"{said.crystal} {END}", 1.0)]
+        words: list[int] = []
+        weights: list[float] = []
+        for text, weight in parts:
+            added = self._tokenizer.encode(text)
+            words += added
+            weights += [0.0 if word == self._blank else weight for word in added]
         return Lesson(words, weights)

@@ -11,7 +11,7 @@ from crystalmesh_common.runtime.durable import file_sha256
 from crystalmesh_common.runtime.errors import CrystalMeshError, DataCorruptError, ModelFailedError
 from crystalmesh_generation.engines.engine import Engine, Rules, Sampling, TextOrder, Until
 from crystalmesh_generation.language.aims import Aim
-from crystalmesh_generation.language.templates import crystal_prompt
+from crystalmesh_generation.language.templates import crystal_prompt, opening
 from crystalmesh_generation.limits import composition_limits
 from crystalmesh_generation.samples.materials import held_materials
 from crystalmesh_generation.samples.references import References
@@ -113,7 +113,7 @@ def _warm_up(model: WritingModel) -> None:
     """Write a few words; raises ModelFailedError where that fails."""
     limits = composition_limits(max_atoms=min(4, model.facts.max_atoms))
     order = TextOrder(
-        prompt=tuple(model.tokenizer.encode(crystal_prompt(Aim(), ""))),
+        prompt=tuple(model.tokenizer.encode(crystal_prompt(opening(Aim())))),
         until=Until.CRYSTAL,
         sampling=Sampling(),
         rules=Rules(limits=limits, max_atoms=limits.max_atoms),

@@ -13,7 +13,7 @@ from crystalmesh_common.crystal.composition import Composition
 from crystalmesh_common.crystal.structure import Crystal
 from crystalmesh_common.runtime.devices import memory_errors_typed
 from crystalmesh_common.runtime.errors import CrystalMeshError, ModelFailedError
-from crystalmesh_generation.engines.engine import Until, Written
+from crystalmesh_generation.engines.engine import Written
 from crystalmesh_generation.language.alx import write_alx
 from crystalmesh_generation.language.prose import prose
 from crystalmesh_generation.language.templates import facts_prompt
@@ -31,8 +31,9 @@ from crystalmesh_generation.samples.writing import (
     ReadCrystal,
     Text,
     WritingModel,
+    crystal_text,
+    first_text,
     read_written,
-    text_for,
     transition_told,
 )
 from crystalmesh_generation.serving.models import ModelFacts
@@ -138,14 +139,16 @@ class Writer:
     def _begin_texts(self, sample: Sample) -> None:
         request = sample.request
         model = self._models[request.options.model]
-        until = Until.TRANSITION if sample.only_transition else Until.CRYSTAL
         without = request.prompt.reference is None and not request.options.draws_references
         references = repeat(None) if without else self._references_of(sample)
         for proposal, reference in zip(
             range(1 if sample.only_transition else self._effort.texts), references, strict=False
         ):
             seed = proposal_seed(request.options.seed, request.prompt.id, sample.number, proposal)
-            self._write(sample, text_for(request, reference, model, seed, until=until))
+            self._write(
+                sample,
+                first_text(request, reference, model, seed, only_transition=sample.only_transition),
+            )
 
     def _references_of(self, sample: Sample) -> Iterator[KnownMaterial]:
         """The references that proposals for a sample start from, none where they do without.
@@ -186,6 +189,9 @@ class Writer:
         try:
             if sample.only_transition:
                 sample.told = transition_told(text, written)
+                return
+            if text.is_transition:
+                self._write(sample, crystal_text(text, written))
                 return
             read = read_written(text, written)
             if isinstance(read, NoCrystal):
