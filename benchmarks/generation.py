@@ -8,7 +8,7 @@ random crystal of the train part becomes one of the six chemically nearest. All 
 regression head tells, `generation_values`.
 
 CRYSTALMESH_BENCH_MODEL names a model's folder to measure in the place of the shipped one, GENERATION_SAMPLES
-another number of samples, GENERATION_SETS only some of the sets.
+another number of samples, GENERATION_SETS only some of the sets. Without a model, what needs one is left out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from benchmarks import generation_speed, generation_values
 from benchmarks.generation_baselines import one_element, sources
-from benchmarks.generation_samples import Generator, Made, generator
+from benchmarks.generation_samples import Generator, Made, generator, has_model
 from benchmarks.generation_targets import Condition, conditional, unconditional
 from benchmarks.harness import record
 from benchmarks.quality.conditions import Satisfaction, kept, satisfaction
@@ -87,8 +87,8 @@ def run(quick: bool) -> dict[str, float]:
     print(table({name: each.quality for name, each in measured.items()}))
     for name, found in measured.items():
         _tell(name, found)
-    parts: dict[str, float] = {}
-    for part in (generation_speed, generation_values):
+    parts = dict.fromkeys(("valid_per_s", "constrained_ratio"), float("nan"))
+    for part in (generation_speed, generation_values) if has_model() else ():
         name = part.__name__.removeprefix("benchmarks.")
         print(f"\n== {name}", flush=True)
         figures = part.run(quick)
@@ -99,7 +99,10 @@ def run(quick: bool) -> dict[str, float]:
 
 def _chosen(sets: Mapping[str, Mapping[str, object]]) -> list[tuple[str, Mapping[str, object]]]:
     names = [name.strip() for name in os.environ.get("GENERATION_SETS", "").split(",") if name.strip()]
-    return [(name, how) for name, how in sets.items() if not names or name in names]
+    chosen = [(name, how) for name, how in sets.items() if not names or name in names]
+    if has_model():
+        return chosen
+    return [(name, how) for name, how in chosen if how.get("generator") != "language_model"]
 
 
 def _asked(service: Generator, name: str, targets: Sequence[Condition], how: Mapping[str, object]) -> Made:

@@ -74,7 +74,7 @@ def first_text(
     *,
     only_transition: bool = False,
 ) -> Text:
-    """The text to order first for a proposal: a transition, where the model is to write one, else the crystal.
+    """The text to order first for a proposal: a transition where the model is to write one, else a crystal.
 
     Raises TooManyAtomsError where the model cannot read the prompt and write a crystal as well, and
     InvalidCrystalError for a reference that cannot be told.
