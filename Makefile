@@ -8,6 +8,7 @@ PYTHON := .venv/bin/python
 DATA := $(or $(CRYSTALMESH_DATA),../shared/data)
 REFERENCE := services/relaxation/crystalmesh_relaxation/reference/mp20_chgnet_0_3_0.parquet
 STAMP := .venv/.crystalmesh-installed
+VLLM_STAMP := .venv/.crystalmesh-vllm-installed
 SOURCES := clients/python/crystalmesh_client services tests benchmarks tools deploy
 TYPED := clients/python/crystalmesh_client services benchmarks tools
 
@@ -18,9 +19,11 @@ up: setup ## Start a mesh in the foreground (Ctrl-C stops it); RUNTIME=ray for R
 	@.venv/bin/crystalmesh up $(if $(RUNTIME),--runtime $(RUNTIME))
 
 ##@ Work on it
-setup: $(STAMP) ## Create .venv with pinned versions; does nothing when it is up to date
+setup: $(STAMP) $(if $(VLLM),$(VLLM_STAMP)) ## Create .venv with pinned versions, VLLM=1 with vLLM; nothing when it is up to date
 $(STAMP): constraints.txt pyproject.toml $(wildcard services/*/pyproject.toml) tools/setup.sh
 	@tools/setup.sh
+$(VLLM_STAMP): $(STAMP) constraints-vllm.txt constraints-vllm-cuda.txt tools/setup_vllm.sh
+	@tools/setup_vllm.sh
 test: setup lint type .tools/grpcurl ## Everything that CI runs: lint, types, stub drift, tests (T=tests/… for a part)
 	@$(PYTHON) -m pytest $(T)
 lint: setup .tools/buf ## ruff, proto lint and format, breaking changes, stub and reference drift

@@ -39,7 +39,7 @@ class VllmEngine:
     """An `Engine`. vLLM batches texts, and reads once what prompts have in common at their beginning."""
 
     def __init__(self, loaded: LoadedModel, folder: Path, *, capacity: int = DEFAULT_CAPACITY) -> None:
-        """vLLM with the model that was loaded from a folder, on the same device; takes ten seconds and more.
+        """Give vLLM the model that was loaded from a folder, on the same device; takes ten seconds and more.
 
         Raises ModelFailedError where vLLM is not installed, or cannot run the model there.
         """
@@ -65,6 +65,7 @@ class VllmEngine:
         ContradictoryTargetError for rules that no crystal obeys.
         """
         from vllm import SamplingParams  # noqa: PLC0415 -- optional
+        from vllm.inputs import tokens_input  # noqa: PLC0415 -- likewise
         from vllm.sampling_params import RequestOutputKind  # noqa: PLC0415 -- likewise
 
         from crystalmesh_generation.engines.vllm_grammar import (  # noqa: PLC0415 -- likewise
@@ -85,7 +86,7 @@ class VllmEngine:
             extra_args=order_to_arguments(order),
         )
         request = f"text-{next(self._numbers)}"
-        self._vllm.add_request(request, {"prompt_token_ids": list(order.prompt)}, params)
+        self._vllm.add_request(request, tokens_input(list(order.prompt)), params)
         self._texts[key], self._requests[key], self._keys[request] = text, request, key
 
     def drop(self, key: int) -> None:
@@ -160,18 +161,20 @@ def _require_vllm(device: str) -> None:
 
 
 def _arguments(loaded: LoadedModel, folder: Path, capacity: int) -> dict[str, Any]:
-    device = loaded.model.device
-    dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+    kind, _, number = str(loaded.model.device).partition(":")
+    dtype = torch.float32 if kind == "cpu" else torch.bfloat16
     return {
         "model": str(folder),
         "skip_tokenizer_init": True,
         "dtype": str(dtype).removeprefix("torch."),
-        "device_ids": None if device.index is None else [device.index],
+        "device_ids": [int(number)] if number else None,
         "max_model_len": loaded.max_tokens,
         "max_num_seqs": capacity,
         "kv_cache_memory_bytes": _cache_bytes(loaded, capacity, dtype.itemsize),
         "enforce_eager": True,  # compiling takes longer than most orders
         "enable_prefix_caching": True,
+        # Whole pages are shared. On CPUs vLLM takes 128 words for one, which is most of a prompt.
+        "block_size": 32 if kind == "cpu" else None,
         "async_scheduling": False,  # the grammar needs each word before the next
         "logits_processors": [_PROCESSOR],
         "disable_log_stats": True,
@@ -181,6 +184,8 @@ def _arguments(loaded: LoadedModel, folder: Path, capacity: int) -> dict[str, An
 def _cache_bytes(loaded: LoadedModel, capacity: int, number: int) -> int:
     """Room for as many of the longest texts, if that is reasonable; with less, vLLM lets texts wait."""
     config = loaded.model.language.config
-    word = 2 * number * config.num_hidden_layers * config.num_key_value_heads * config.head_dim
+    heads = config.num_key_value_heads or config.num_attention_heads
+    width = config.head_dim or config.hidden_size // config.num_attention_heads
+    word = 2 * number * config.num_hidden_layers * heads * width  # keys and values
     text = word * _PAGE * (ceil(loaded.max_tokens / _PAGE) + 1)  # vLLM keeps some pages to itself
     return int(max(2 * text, min(capacity * text, _MOST_CACHE)))

@@ -1,8 +1,10 @@
 """A model as a folder: what Hugging Face's Llama is read from, and beside it the regression head and card.
 
-config.json, generation_config.json, model.safetensors   the language model; vLLM loads these as they are
+config.json, generation_config.json, model.safetensors   the language model
 tokenizer.json, tokenizer_config.json                    its words
-regression.safetensors, crystalmesh.json                 the second head, and what the model is
+regression/model.safetensors, crystalmesh.json           the second head, and what the model is
+
+vLLM takes all weights of a folder for the language model's, so the second head's are one folder deeper.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ from crystalmesh_generation.model.dual_head import DualHeadModel, RegressionHead
 from crystalmesh_generation.model.values import PropertyScale
 
 CARD = "crystalmesh.json"
-_REGRESSION = "regression.safetensors"
+_REGRESSION = "regression/model.safetensors"
+# Where the first trainings put it. vLLM does not load their models until it is moved.
+_REGRESSION_BESIDE = "regression.safetensors"
 _LANGUAGE = "model.safetensors"
 _CONFIG = "config.json"
 
@@ -69,6 +73,11 @@ def read_card(folder: Path) -> ModelCard:
         raise DataCorruptError(f"{folder / CARD} is no card of a model: {error}") from error
 
 
+def has_head_beside(folder: Path) -> bool:
+    """Whether the second head lies where vLLM takes it for a part of the language model."""
+    return (folder / _REGRESSION_BESIDE).is_file() and not (folder / _REGRESSION).exists()
+
+
 def load_model(folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.float32) -> LoadedModel:
     """Read a model for inference. Raises DataCorruptError for a folder that holds none."""
     card = read_card(folder)
@@ -84,7 +93,8 @@ def load_model(folder: Path, *, device: str = "cpu", dtype: torch.dtype = torch.
         language.load_state_dict(weights, strict=False)
         language.tie_weights()
         _all_there(language, weights)
-        head.load_state_dict(load_file(folder / _REGRESSION), assign=True)
+        beside = has_head_beside(folder)
+        head.load_state_dict(load_file(folder / (_REGRESSION_BESIDE if beside else _REGRESSION)), assign=True)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise DataCorruptError(f"{folder} holds no model: {error}") from error
     model = DualHeadModel(language, head).to(device)
@@ -117,7 +127,9 @@ def save_model(loaded: LoadedModel, folder: Path, *, dtype: torch.dtype = torch.
         name: each.detach().float().cpu().contiguous()
         for name, each in loaded.model.regression.state_dict().items()
     }
+    (folder / _REGRESSION).parent.mkdir(exist_ok=True)
     write_file(folder / _REGRESSION, save(head))
+    (folder / _REGRESSION_BESIDE).unlink(missing_ok=True)
     write_file(folder / CARD, json.dumps(asdict(loaded.card), indent=1).encode())
 
 
