@@ -25,7 +25,7 @@ from benchmarks.generation_targets import Condition, conditional, unconditional
 from benchmarks.harness import record
 from benchmarks.quality.conditions import Satisfaction, kept, satisfaction
 from benchmarks.quality.mp20 import ReferenceSets, mp20
-from benchmarks.quality.report import Quality, Workplace, quality_of, table
+from benchmarks.quality.report import FIGURES, Quality, Workplace, quality_of, table
 from benchmarks.quality.samples import Sample
 
 SAMPLES, QUICK_SAMPLES = 1000, 64
@@ -143,10 +143,10 @@ def _tell(name: str, each: Measured) -> None:
 
 
 def _figures(measured: Mapping[str, Measured], parts: Mapping[str, float]) -> dict[str, float]:
-    default, baseline = measured[DEFAULT], measured[BASELINE]
-    figures = default.quality.figures()
-    asked = measured[ASKED].satisfaction if ASKED in measured else None
     nan = float("nan")
+    default, baseline = measured.get(DEFAULT), measured[BASELINE]
+    figures = default.quality.figures() if default else dict.fromkeys(FIGURES, nan)
+    asked = measured[ASKED].satisfaction if ASKED in measured else None
     return {
         **{
             name: figures[name]
@@ -158,7 +158,7 @@ def _figures(measured: Mapping[str, Measured], parts: Mapping[str, float]) -> di
         "sun": figures["sun"],
         "baseline_metastable": baseline.quality.figures()["metastable"],
         "baseline_sun": baseline.quality.figures()["sun"],
-        "sun_per_cpu_s": default.sun_per_cpu_second,
+        "sun_per_cpu_s": default.sun_per_cpu_second if default else nan,
         "baseline_sun_per_cpu_s": baseline.sun_per_cpu_second,
         "formula_ok": asked.formula if asked else nan,
         "spacegroup_ok": asked.space_group if asked else nan,

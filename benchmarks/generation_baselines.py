@@ -17,7 +17,6 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import gcd
 from pathlib import Path
 
 import ase.io
@@ -29,6 +28,7 @@ if __name__ == "__main__":  # run as a script, not as a module of the repository
 
 from benchmarks.crystals import crystals_of
 from benchmarks.datasets import dataset
+from benchmarks.quality.magpie import composition_of_formula
 from crystalmesh_common.crystal.ase_codec import to_atoms
 from crystalmesh_common.crystal.cif import write_cif
 from crystalmesh_common.crystal.composition import (
@@ -37,14 +37,12 @@ from crystalmesh_common.crystal.composition import (
     reduced_composition,
     reduced_formula,
 )
-from crystalmesh_common.crystal.elements import ATOMIC_NUMBERS
 from crystalmesh_common.crystal.structure import Crystal
 from crystalmesh_generation.limits import CompositionLimits
-from crystalmesh_generation.substitution.choosing import Choices, NoSubstitutionError
+from crystalmesh_generation.substitution.choosing import Choices, NoSubstitutionError, stoichiometry
 from crystalmesh_generation.substitution.elements import ElementTable, plausibility
 from crystalmesh_generation.substitution.substituting import Substituted, propose, substitute
 from crystalmesh_generation.substitution.table import shipped_substitutions
-from crystalmesh_relaxation.stability.formulas import amounts_of
 
 NEAREST = 6
 MAX_ATOMS = 20
@@ -53,7 +51,7 @@ COLUMNS = ["id", "cell", "numbers", "frac_coords"]
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class SubstitutedSample:
     """A crystal that a baseline made, and from which of MP-20 train."""
 
     crystal: Crystal
@@ -66,7 +64,7 @@ class Baseline:
     """What one way made, and the CPU seconds that took, loading of tables apart."""
 
     name: str
-    samples: Sequence[Sample]
+    samples: Sequence[SubstitutedSample]
     cpu_seconds: float
 
     @property
@@ -87,7 +85,7 @@ def sources() -> Sources:
     """MP-20 train, all formulas of MP-20 and the shipped table."""
     train = crystals_of(pd.read_parquet(dataset("mp20/train.parquet"), columns=COLUMNS))
     formulas = pd.read_parquet(dataset("mp20_hull.parquet"), columns=["formula"])["formula"].unique()
-    known = {_composition(formula) for formula in formulas}
+    known = {composition_of_formula(formula) for formula in formulas}
     table = shipped_substitutions()
     return Sources(train, known | {reduced_composition(crystal) for crystal in train}, table)
 
@@ -105,7 +103,7 @@ def one_element(given: Sources, count: int, *, seed: int) -> Baseline:
     elements = frozenset(np.unique(np.concatenate([crystal.numbers for crystal in given.train])).tolist())
     elements -= NOBLE_GASES
 
-    def attempt() -> Sample | None:
+    def attempt() -> SubstitutedSample | None:
         reference = given.train[int(generator.integers(len(given.train)))]
         before = int(generator.choice(np.unique(reference.numbers)))
         if before in NOBLE_GASES:
@@ -116,7 +114,7 @@ def one_element(given: Sources, count: int, *, seed: int) -> Baseline:
         pairs = ((before, int(generator.choice(near))),)
         probability = given.table.probability(*pairs[0])
         crystal = substitute(reference, pairs, given.table)
-        return Sample(crystal, reference.id, Substituted(crystal, pairs, probability, seed))
+        return SubstitutedSample(crystal, reference.id, Substituted(crystal, pairs, probability, seed))
 
     return _new_compositions("one-element", attempt, given.known, count)
 
@@ -126,14 +124,14 @@ def data_mined(given: Sources, count: int, *, seed: int) -> Baseline:
     generator = np.random.default_rng(seed)
     limits = CompositionLimits(max_atoms=MAX_ATOMS)
 
-    def attempt() -> Sample | None:
+    def attempt() -> SubstitutedSample | None:
         reference = given.train[int(generator.integers(len(given.train)))]
         own_seed = int(generator.integers(2**63))
         try:
             [made] = propose(reference, limits, given.table, seed=own_seed, count=1)
         except NoSubstitutionError:
             return None
-        return Sample(made.crystal, reference.id, made)
+        return SubstitutedSample(made.crystal, reference.id, made)
 
     return _new_compositions("data-mined", attempt, given.known, count)
 
@@ -146,15 +144,17 @@ def known_formulas(given: Sources, targets: Sequence[Crystal]) -> Baseline:
     """
     by_stoichiometry: dict[tuple[int, ...], list[Crystal]] = defaultdict(list)
     for crystal in given.train:
-        by_stoichiometry[_stoichiometry(crystal)].append(crystal)
+        by_stoichiometry[stoichiometry(composition_of(crystal))].append(crystal)
     started = time.process_time()
     samples = []
     for target in targets:
         limits = _limits_of(target)
-        reference = likeliest_prototype(by_stoichiometry[_stoichiometry(target)], limits, given.table)
+        reference = likeliest_prototype(
+            by_stoichiometry[stoichiometry(composition_of(target))], limits, given.table
+        )
         if reference is not None:
             [made] = propose(reference, limits, given.table, seed=0, count=1)
-            samples.append(Sample(replace(made.crystal, id=target.id), reference.id, made))
+            samples.append(SubstitutedSample(replace(made.crystal, id=target.id), reference.id, made))
     return Baseline("known-formula", samples, time.process_time() - started)
 
 
@@ -194,27 +194,17 @@ def _place(number: int) -> tuple[float, float]:
 
 
 def _new_compositions(
-    name: str, attempt: Callable[[], Sample | None], known: Collection[Composition], count: int
+    name: str, attempt: Callable[[], SubstitutedSample | None], known: Collection[Composition], count: int
 ) -> Baseline:
     """Attempts until there are enough whose compositions are neither known nor among them already."""
     started = time.process_time()
-    samples: dict[Composition, Sample] = {}
+    samples: dict[Composition, SubstitutedSample] = {}
     while len(samples) < count:
         sample = attempt()
         if sample is not None and (new := reduced_composition(sample.crystal)) not in known:
             named = replace(sample.crystal, id=f"{name}-{len(samples)}")
             samples.setdefault(new, replace(sample, crystal=named))
     return Baseline(name, list(samples.values()), time.process_time() - started)
-
-
-def _composition(formula: str) -> Composition:
-    counts = {ATOMIC_NUMBERS[symbol]: int(amount) for symbol, amount in amounts_of(formula).items()}
-    factor = gcd(*counts.values())
-    return tuple((number, count // factor) for number, count in sorted(counts.items()))
-
-
-def _stoichiometry(crystal: Crystal) -> tuple[int, ...]:
-    return tuple(sorted(count for _, count in reduced_composition(crystal)))
 
 
 def _limits_of(target: Crystal) -> CompositionLimits:

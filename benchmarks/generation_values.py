@@ -19,18 +19,11 @@ from crystalmesh_generation.language.alx import write_alx
 from crystalmesh_generation.language.templates import facts_prompt
 from crystalmesh_generation.model.files import load_model
 from crystalmesh_generation.pairs.standard import standard_setting
-from crystalmesh_generation.serving.folders import SHIPPED
+from crystalmesh_generation.serving.folders import SHIPPED, find_models
+from crystalmesh_generation.training.corpus import LABELS
 from crystalmesh_property.serving.folders import ModelFolder
 from crystalmesh_property.serving.models import ServedModels
 from crystalmesh_property.serving.predictor import Predictor
-
-_COLUMNS = {
-    "formation_energy_ev_per_atom": "formation_energy_ev_per_atom",
-    "band_gap_ev": "band_gap_ev",
-    "energy_above_hull_ev_per_atom": "energy_above_hull_ev_per_atom",
-    "bulk_modulus_gpa": "bulk_modulus_gpa",
-    "magnetization_mu_b_per_cubic_angstrom": "magnetization_mu_b_per_a3",
-}
 
 
 def run(quick: bool) -> dict[str, float]:
@@ -40,7 +33,7 @@ def run(quick: bool) -> dict[str, float]:
     head, network = head_values(crystals), network_values(crystals)
     figures: dict[str, float] = {}
     print(f"{len(crystals)} crystals; MAE of the regression head, the graph network, and the mean")
-    for name, column in _COLUMNS.items():
+    for name, column in LABELS.items():
         labels = table[column].to_numpy(dtype=np.float64)
         errors = {
             which: _mae(found.get(name), labels) for which, found in (("head", head), ("network", network))
@@ -52,9 +45,10 @@ def run(quick: bool) -> dict[str, float]:
 
 
 def head_values(crystals: list[Crystal]) -> dict[str, FloatArray]:
-    """By property, NaN for a crystal that the model cannot read."""
-    folder = Path(os.environ[MODEL]) if os.environ.get(MODEL) else next(iter(sorted(SHIPPED.iterdir())))
-    loaded = load_model(folder)
+    """By property. Raises ValueError for a cell that ALX has no numbers for."""
+    named = os.environ.get(MODEL)
+    folders = find_models([Path(named)], None) if named else find_models((), SHIPPED)
+    loaded = load_model(folders[0].path)
     torch.set_num_threads(2)
     engine = TransformersEngine(loaded)
     prompts = [loaded.tokenizer.encode(facts_prompt(write_alx(standard_setting(each)))) for each in crystals]

@@ -21,6 +21,7 @@ from crystalmesh.generation.v1.candidate_pb2 import (
 from crystalmesh.generation.v1.generation_pb2 import GenerateResponse
 from crystalmesh.generation.v1.transition_pb2 import Transition
 from crystalmesh_common.crystal.protobuf import crystal_to_proto
+from crystalmesh_generation.convert_cards import property_number
 from crystalmesh_generation.language.alx import AlxFault
 from crystalmesh_generation.samples.judging import Judgement
 from crystalmesh_generation.samples.proposals import Author, NoCrystal, Origin, Proposal, SubstitutedBy, Told
@@ -127,11 +128,6 @@ def _values(values: Mapping[str, float], model: ModelFacts) -> list[PropertyValu
         for name in UNITS
         if math.isfinite(values.get(name, math.nan))
     ]
-
-
-def property_number(name: str) -> property_pb2.Property.ValueType:
-    """The property of a name in the API: "band_gap_ev"."""
-    return property_pb2.Property.Value(f"PROPERTY_{name.upper()}")
 
 
 def _validity(judgement: Judgement) -> Validity:

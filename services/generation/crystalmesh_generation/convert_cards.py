@@ -35,10 +35,13 @@ def _model(model: ModelFacts, *, is_default: bool, ready: bool, device: str) -> 
         engine=model.engine,
         max_atoms=model.max_atoms,
         max_tokens=model.max_tokens,
-        predicted_properties=[
-            property_pb2.Property.Value(f"PROPERTY_{name.upper()}") for name in model.properties
-        ],
+        predicted_properties=[property_number(name) for name in model.properties],
     )
+
+
+def property_number(name: str) -> property_pb2.Property.ValueType:
+    """The property of a name in the API: "band_gap_ev"."""
+    return property_pb2.Property.Value(f"PROPERTY_{name.upper()}")
 
 
 def _said(model: ModelFacts, name: str) -> str:

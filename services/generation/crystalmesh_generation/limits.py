@@ -53,6 +53,13 @@ class CompositionLimits:
         return frozenset(filter(self.admits_element, range(1, MAX_ATOMIC_NUMBER + 1)))
 
     @property
+    def least_atoms(self) -> int:
+        """How many atoms the smallest cell within the limits has."""
+        if self.formula is not None:
+            return self.formula_units.start * sum(count for _, count in self.formula)
+        return max(self.min_atoms, len(self.required), 1)
+
+    @property
     def formula_units(self) -> range:
         """How many formula units a cell may hold; empty without a formula."""
         if self.formula is None:

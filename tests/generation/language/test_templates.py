@@ -63,11 +63,11 @@ def test_a_target_in_words() -> None:
         space_group_number=136,
         crystal_system="cubic",
         ranges={"band_gap_ev": Range(2.0, 4.0), "bulk_modulus_gpa": Range(min=98.0)},
-        text="For Solar cells",
+        text="A stable Insulator for Solar cells; without Pb, like TiO2",
     )
     assert templates.target_part(aim) == (
         "<target> formula Ti 1 O 2 ; without Pb ; space group P4_2/mnm ; band gap 2.0 to 4.0 ; "
-        "bulk modulus at least 100 ; text for solar cells"
+        "bulk modulus at least 100 ; text a stable insulator without Pb Ti O 2"
     )
     assert templates.crystal_prompt(templates.opening(Aim())) == "<s> <target> <crystal>"
 
@@ -88,7 +88,8 @@ def test_no_text_leaves_its_place(text: str) -> None:
     """Whatever a caller writes, no special word comes of it, and no more words than are allowed."""
     words = templates.plain(text)
     assert len(words) <= templates.MAX_TEXT_WORDS
-    assert not set(words) & set(SPECIAL)
+    assert not set(words) & {*SPECIAL, ";"}
+    assert set(words) <= set(all_words())
     prompt = templates.crystal_prompt(templates.opening(Aim(text=text)))
     assert [word for word in prompt.split() if word.startswith("<")] == ["<s>", "<target>", "<crystal>"]
 

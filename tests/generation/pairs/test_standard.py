@@ -12,7 +12,7 @@ from crystalmesh_common.crystal.matching import same_structure
 from crystalmesh_common.crystal.structure import Crystal, cell_parameters
 from crystalmesh_common.crystal.symmetry import conventional_cell
 from crystalmesh_common.runtime.errors import InvalidCrystalError
-from crystalmesh_generation.pairs.standard import by_electronegativity, standard_setting, wrapped
+from crystalmesh_generation.pairs.standard import electronegativity_ranks, standard_setting, wrapped
 from tests.generation.pairs.structures import STRUCTURES, disguised, perovskite, rock_salt
 from tests.property.crystals import random_crystal
 
@@ -69,7 +69,7 @@ def test_symmetry_is_not_forced() -> None:
 
 def test_order_of_elements_is_total() -> None:
     """Elements of equal electronegativity have ranks of their own."""
-    assert len(set(by_electronegativity(np.arange(1, 119)).tolist())) == 118
+    assert len(set(electronegativity_ranks(np.arange(1, 119)).tolist())) == 118
 
 
 def test_almost_one_is_zero() -> None:

@@ -50,6 +50,14 @@ def test_a_screen_is_heard_before_the_regression_head() -> None:
     assert best_of(screened, ()) is screened[1]
 
 
+def test_energies_of_two_kinds_are_not_compared() -> None:
+    """However low an energy of formation, a distance from the hull says more."""
+    told, screened = proposal(rock_salt(0)), proposal(rock_salt(1))
+    told = replace(told, values={"formation_energy_ev_per_atom": -3.0})
+    assert best_of([told, replace(screened, hull_ev_per_atom=0.2)], ()).hull_ev_per_atom == 0.2
+    assert best_of([screened, told], ()) is told
+
+
 def test_of_equal_ones_the_first_is_kept() -> None:
     """Without values, too."""
     first, second = proposal(rock_salt(0)), proposal(rock_salt(1))

@@ -112,3 +112,16 @@ def test_a_prompt_beyond_the_models_words_is_an_error(model: WritingModel) -> No
     (outcome,) = writer.work([0])
     assert "more than the 30 of the model" in str(outcome)
     assert slots(model) == 0
+
+
+def test_drawn_references_that_cannot_be_told_are_passed_over(model: WritingModel) -> None:
+    """A cell that ALX has no numbers for is no reason to fail, as nobody asked for it."""
+    salt = sodium_chloride()
+    long = replace(salt, cell=salt.cell * [[30.0], [1.0], [1.0]], id="long")
+    held = [Material(long, {}), Material(salt, {})]
+    writer = Writer({"tiny": model}, References(held, SmallTable()), SmallTable(), effort=Effort())
+    for key in range(6):
+        writer.take(sample(key))
+    for made in finished(writer, list(range(6))).values():
+        assert isinstance(made, Made)
+        assert made.proposal.origin.reference_id == salt.id

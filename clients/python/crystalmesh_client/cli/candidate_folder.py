@@ -36,7 +36,7 @@ class CandidateFolder:
         if isinstance(outcome, Candidate):
             file = self._crystals.file(outcome.id, ".cif")
             with one_line_for_files(file):
-                file.write_text(outcome.cif)
+                file.write_text(outcome.cif, encoding="utf-8")
             self._files[outcome.id] = file.name
         self._taken.append(outcome)
         with one_line_for_files(self._path / _LINES), (self._path / _LINES).open("a") as lines:
@@ -55,4 +55,4 @@ class CandidateFolder:
 
         page = contact_sheet([*self._taken, *failures], title="New crystals", asked=asked, files=self._files)
         with one_line_for_files(self._path / _PAGE):
-            (self._path / _PAGE).write_text(page)
+            (self._path / _PAGE).write_text(page, encoding="utf-8")

@@ -55,7 +55,7 @@ class TextOrder:
 class Written:
     """A text that is finished, or how far it is."""
 
-    words: tuple[int, ...]  # all so far, `<crystal>` between transition and crystal among them
+    words: tuple[int, ...]  # all so far, but for the one that ends the text
     finished: bool
     truncated: bool = False  # it reached `max_words`
     # Natural logarithms of the words' probabilities as the model gave them, at temperature 1 and before any

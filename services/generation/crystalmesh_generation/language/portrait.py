@@ -21,6 +21,15 @@ from crystalmesh_common.crystal.structure import Crystal, FloatArray, cell_param
 from crystalmesh_common.crystal.symmetry import Symmetry, primitive_cell, symmetry_of
 from crystalmesh_common.runtime.errors import InvalidCrystalError
 
+TOLD_PROPERTIES = (
+    "formation_energy_ev_per_atom",
+    "band_gap_ev",
+    "energy_above_hull_ev_per_atom",
+    "bulk_modulus_gpa",
+    "magnetization_mu_b_per_cubic_angstrom",
+)
+"""Those that lessons tell of references and ask of crystals, by the names in the API."""
+
 SYMPREC_ANGSTROM = 0.1
 _STATES_TRIED = 20_000
 

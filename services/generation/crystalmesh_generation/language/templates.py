@@ -11,7 +11,6 @@ transition, is given the reference's crystal, and writes the new one. Values are
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from crystalmesh_common.crystal.composition import Composition
@@ -21,6 +20,7 @@ from crystalmesh_common.crystal.symmetry import space_group_symbol
 from crystalmesh_generation.language.aims import Aim
 from crystalmesh_generation.language.alx import ATOM_WORDS, CELL_WORDS
 from crystalmesh_generation.language.portrait import Environment, Portrait, by_electronegativity
+from crystalmesh_generation.language.prose import known_words
 from crystalmesh_generation.language.words import (
     BEGIN,
     BLANK,
@@ -34,9 +34,10 @@ from crystalmesh_generation.language.words import (
 )
 
 MAX_TEXT_WORDS = 40
-"""Of a caller's free text, those that the model knows; more would crowd out the crystals."""
+"""Of a caller's free text; more would crowd out the crystals."""
 
 _KNOWN_WORDS = tuple(CELL_WORDS + ATOM_WORDS * atoms for atoms in (5, 10, 20))
+_MARKS = frozenset(";,.:")
 _WHOLE, _TENTHS, _HUNDREDTHS = 0, 1, 2
 _PROPERTIES: Mapping[str, tuple[str, int]] = {
     "formation_energy_ev_per_atom": ("formation energy", _TENTHS),
@@ -128,13 +129,8 @@ def amount(name: str, value: float) -> str:
 
 
 def plain(text: str) -> list[str]:
-    """A caller's text as words that can neither open nor close a part of the conversation."""
-    return re.findall(r"[a-z]+|[A-Z][a-z]?(?![a-zA-Z])", _lower_sentences(text))[:MAX_TEXT_WORDS]
-
-
-def _lower_sentences(text: str) -> str:
-    """Words that begin with a capital in small letters, but for what may be an element's symbol."""
-    return re.sub(r"[A-Z][A-Za-z]{2,}", lambda match: match[0].lower(), text)
+    """A caller's text as words that the model knows and that can neither open nor close anything."""
+    return [word for word in known_words(text, MAX_TEXT_WORDS) if word not in _MARKS]
 
 
 def _target_phrases(aim: Aim) -> Iterator[str]:

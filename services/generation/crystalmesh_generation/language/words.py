@@ -23,7 +23,7 @@ TARGET, REFERENCE, TRANSITION, CRYSTAL, BLANK, FACTS = (
     "<facts>",
 )
 SPECIAL = (PAD, BEGIN, END, UNKNOWN, TARGET, REFERENCE, TRANSITION, CRYSTAL, BLANK, FACTS)
-"""Words that part the conversation. No text of a caller may contain them; `templates.plain` sees to that."""
+"""Words that part the conversation. No text of a caller may contain them: see `plain` and `known_words`."""
 
 LENGTHS = tuple(f"{tenths / 10:.1f}" for tenths in range(600))
 ANGLES = tuple(str(angle) for angle in range(5, 176))

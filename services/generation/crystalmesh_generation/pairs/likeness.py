@@ -9,7 +9,7 @@ import numpy as np
 from crystalmesh_common.crystal.description.elements import ELECTRONEGATIVITIES
 from crystalmesh_common.crystal.elements import MAX_ATOMIC_NUMBER
 from crystalmesh_common.crystal.structure import Crystal, FloatArray, IntArray
-from crystalmesh_generation.pairs.standard import by_electronegativity
+from crystalmesh_generation.pairs.standard import electronegativity_ranks
 
 _MENDELEEV_STEP = 8.0
 _ELECTRONEGATIVITY_STEP = 0.35
@@ -43,5 +43,5 @@ def by_share(crystal: Crystal) -> tuple[IntArray, IntArray]:
     Of two crystals of one anonymous formula, elements at one place are those that a chemist would exchange.
     """
     elements, counts = np.unique(crystal.numbers, return_counts=True)
-    order = np.lexsort((by_electronegativity(elements), counts))
+    order = np.lexsort((electronegativity_ranks(elements), counts))
     return elements[order], counts[order]

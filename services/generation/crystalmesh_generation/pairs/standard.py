@@ -39,7 +39,14 @@ def wrapped(frac_coords: FloatArray) -> FloatArray:
     return np.where(inside > 1 - 1e-6, 0.0, inside)
 
 
-def by_electronegativity(numbers: IntArray) -> IntArray:
+def keeps_its_atoms(crystal: Crystal, other: Crystal) -> bool:
+    """Whether another cell of a crystal has its composition and density: none of its atoms was merged."""
+    density = len(crystal) / crystal.volume
+    kept = abs(len(other) / other.volume / density - 1) < _VOLUME_KEPT
+    return kept and reduced_composition(other) == reduced_composition(crystal)
+
+
+def electronegativity_ranks(numbers: IntArray) -> IntArray:
     """The ranks of elements from the most metallic on; each element has a rank of its own."""
     ranks: IntArray = np.argsort(np.lexsort((np.arange(len(ELECTRONEGATIVITIES)), ELECTRONEGATIVITIES)))
     return ranks[numbers]
@@ -50,20 +57,17 @@ def sorted_by_element(crystal: Crystal) -> Crystal:
     sites = wrapped(crystal.frac_coords)
     # Noise of the last digits must not order sites that share a plane, nor part 0 from 1.
     planes = np.rint(sites * 1e4).astype(np.int64) % 10_000
-    order = np.lexsort((planes[:, 2], planes[:, 1], planes[:, 0], by_electronegativity(crystal.numbers)))
+    order = np.lexsort((planes[:, 2], planes[:, 1], planes[:, 0], electronegativity_ranks(crystal.numbers)))
     return Crystal(crystal.cell, crystal.numbers[order], sites[order], crystal.id)
 
 
 def _primitive(crystal: Crystal) -> Crystal:
-    composition = reduced_composition(crystal)
-    density = len(crystal) / crystal.volume if crystal.volume else 0.0
-    if not density:
+    if not crystal.volume:
         raise InvalidCrystalError("the cell spans no volume", field="cell_angstrom")
     for tolerance in _TOLERANCES_ANGSTROM:
         with suppress(InvalidCrystalError):
             found = primitive_cell(crystal, symprec=tolerance)
-            kept = abs(len(found) / found.volume / density - 1) < _VOLUME_KEPT
-            if kept and reduced_composition(found) == composition:
+            if keeps_its_atoms(crystal, found):
                 return found
     return crystal
 

@@ -10,18 +10,9 @@ from crystalmesh_common.crystal.structure import Crystal
 from crystalmesh_common.runtime.errors import InvalidCrystalError, TooManyAtomsError
 from crystalmesh_generation.language.aims import Aim
 from crystalmesh_generation.language.alx import write_alx
-from crystalmesh_generation.language.portrait import Portrait, portrait_of
+from crystalmesh_generation.language.portrait import TOLD_PROPERTIES, Portrait, portrait_of
 from crystalmesh_generation.limits import CompositionLimits
 from crystalmesh_generation.pairs.standard import standard_setting
-
-TOLD_PROPERTIES = (
-    "formation_energy_ev_per_atom",
-    "band_gap_ev",
-    "energy_above_hull_ev_per_atom",
-    "bulk_modulus_gpa",
-    "magnetization_mu_b_per_cubic_angstrom",
-)
-"""What a model is told of a reference: what it was told of references in its lessons."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,20 +22,22 @@ def best_of(proposals: Sequence[Proposal], known: Collection[Composition]) -> Pr
     return min(proposals, key=lambda proposal: _faults(proposal, known))
 
 
-def _faults(proposal: Proposal, known: Collection[Composition]) -> tuple[bool, bool, int, bool, float]:
+def _faults(proposal: Proposal, known: Collection[Composition]) -> tuple[bool, bool, int, bool, int, float]:
     judged = proposal.judgement
     return (
         not judged.structure_valid,
         not judged.composition_valid,
         len(judged.missed),
         reduced_composition(proposal.crystal) in known,
-        _energy(proposal),
+        *_energy(proposal),
     )
 
 
-def _energy(proposal: Proposal) -> float:
-    """Above the hull, else of formation where that alone is predicted; the largest where nothing is."""
-    if proposal.hull_ev_per_atom is not None:
-        return proposal.hull_ev_per_atom
-    values = proposal.values
-    return values.get(_ENERGY, values.get(_FORMATION, math.inf))
+def _energy(proposal: Proposal) -> tuple[int, float]:
+    """Above the hull; of formation, which compares with its like only, comes after; and nothing last."""
+    hull = proposal.hull_ev_per_atom
+    values = (proposal.values.get(_ENERGY) if hull is None else hull, proposal.values.get(_FORMATION))
+    for rank, value in enumerate(values):
+        if value is not None and math.isfinite(value):
+            return rank, value
+    return len(values), 0.0

@@ -18,8 +18,8 @@ from crystalmesh_common.crystal.structure import Crystal
 from crystalmesh_common.crystal.symmetry import primitive_cell, symmetry_of
 from crystalmesh_common.runtime.errors import InvalidCrystalError
 from crystalmesh_generation.language.aims import Aim
+from crystalmesh_generation.pairs.standard import SYMPREC_ANGSTROM, keeps_its_atoms
 
-SYMPREC_ANGSTROM = 0.1
 _SYSTEM_ENDS = {
     "triclinic": 2,
     "monoclinic": 15,
@@ -29,7 +29,6 @@ _SYSTEM_ENDS = {
     "hexagonal": 194,
     "cubic": 230,
 }
-_VOLUME_KEPT = 0.05
 
 
 @dataclass(frozen=True)
@@ -79,13 +78,6 @@ def has_symmetry(space_group_number: int, aim: Aim) -> bool:
 def crystal_system_of(space_group_number: int) -> str:
     """The crystal system of a space group: "cubic" for 227."""
     return next(name for name, last in _SYSTEM_ENDS.items() if space_group_number <= last)
-
-
-def keeps_its_atoms(crystal: Crystal, other: Crystal) -> bool:
-    """Whether another cell of a crystal has its composition and density: none of its atoms was merged."""
-    if reduced_composition(crystal) != reduced_composition(other):
-        return False
-    return abs(len(other) / other.volume * crystal.volume / len(crystal) - 1) < _VOLUME_KEPT
 
 
 def _missed(crystal: Crystal, aim: Aim, group: int) -> tuple[str, ...]:

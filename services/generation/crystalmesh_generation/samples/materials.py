@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ from crystalmesh_common.crystal.structure import Crystal
 from crystalmesh_common.crystal.symmetry import space_group_number
 from crystalmesh_common.crystal.validity import check_crystal
 from crystalmesh_common.runtime.errors import CrystalError, CrystalMeshError, DataCorruptError
-from crystalmesh_generation.samples.asked import TOLD_PROPERTIES
-from crystalmesh_generation.samples.judging import SYMPREC_ANGSTROM
+from crystalmesh_generation.language.portrait import TOLD_PROPERTIES
+from crystalmesh_generation.pairs.standard import SYMPREC_ANGSTROM
 
 _log = structlog.get_logger(__name__)
 
@@ -118,8 +119,10 @@ def _of_row(row: dict[str, Any]) -> Material:
         frac_coords=np.array(row["frac_coords"], dtype=np.float64).reshape(-1, 3),
         id=str(row["id"]),
     )
-    known = {name: row.get(name) for name in TOLD_PROPERTIES}
-    return _analysed(crystal, {name: value for name, value in known.items() if value is not None})
+    values = {name: row.get(name) for name in TOLD_PROPERTIES}
+    # Tables say in two ways that a value is not known: by nothing, and by NaN.
+    known = {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
+    return _analysed(crystal, known)
 
 
 def _analysed(crystal: Crystal, properties: dict[str, float]) -> Material:

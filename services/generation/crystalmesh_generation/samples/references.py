@@ -6,7 +6,6 @@ import heapq
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import gcd
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from crystalmesh_generation.limits import CompositionLimits
 from crystalmesh_generation.samples.asked import KnownMaterial, known_material
 from crystalmesh_generation.samples.judging import has_symmetry
 from crystalmesh_generation.samples.materials import Material
-from crystalmesh_generation.substitution.choosing import Choices, NoSubstitutionError
+from crystalmesh_generation.substitution.choosing import Choices, NoSubstitutionError, stoichiometry
 from crystalmesh_generation.substitution.elements import ElementTable
 
 _KEPT_POOLS = 1024
@@ -43,6 +42,7 @@ class References:
         self._materials = materials
         self._table = table
         self._compositions = [composition_of(material.crystal) for material in materials]
+        self._ratios = [stoichiometry(composition) for composition in self._compositions]
         self._known: dict[int, KnownMaterial] = {}
         self._pools: dict[_Wanted, _Pool] = {}
         self.formulas: frozenset[Composition] = frozenset(
@@ -101,6 +101,8 @@ class References:
         return _Pool(best, np.array([plausible[position] for position in best]))
 
     def _log_plausibility(self, position: int, limits: CompositionLimits) -> float:
+        if limits.formula is not None and self._ratios[position] != stoichiometry(limits.formula):
+            return -math.inf  # as `Choices` would find, but a hundred times as fast
         try:
             return Choices(self._compositions[position], limits, self._table).log_plausibility
         except NoSubstitutionError:
@@ -110,8 +112,8 @@ class References:
         sizes = np.array([sum(count for _, count in each) for each in self._compositions], dtype=np.int64)
         small = np.flatnonzero(sizes <= limits.max_atoms).tolist()
         if limits.formula is not None:
-            ratio = _ratio(limits.formula)
-            alike = [n for n in small if _ratio(self._compositions[n]) == ratio]
+            ratio = stoichiometry(limits.formula)
+            alike = [n for n in small if self._ratios[n] == ratio]
         else:
             least = len(limits.required)
             most = len(limits.allowed) if limits.allowed is not None else None
@@ -123,9 +125,3 @@ class References:
                 and (most is None or len(self._compositions[n]) <= most)
             ]
         return alike or small
-
-
-def _ratio(composition: Composition) -> tuple[int, ...]:
-    counts = [count for _, count in composition]
-    factor = gcd(*counts)
-    return tuple(sorted(count // factor for count in counts))

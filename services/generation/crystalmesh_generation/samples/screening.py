@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import Protocol
 
 import structlog
 
 from crystalmesh_common.crystal.structure import Crystal
-from crystalmesh_common.runtime.errors import CrystalMeshError
+from crystalmesh_common.crystal.validity import check_crystal
+from crystalmesh_common.runtime.errors import CrystalError, CrystalMeshError
 
 _log = structlog.get_logger(__name__)
 
@@ -39,7 +41,12 @@ class PropertyScreen:
         self._plan = served.plan("", (Property.ENERGY_ABOVE_HULL,))
 
     def hull_distances(self, crystals: Sequence[Crystal]) -> Sequence[float | None]:
-        return [_distance(outcome) for outcome in self._predictor.predict(crystals, self._plan)]
+        distances: list[float | None] = [None] * len(crystals)
+        sound = [position for position, crystal in enumerate(crystals) if _is_sound(crystal)]
+        outcomes = self._predictor.predict([crystals[position] for position in sound], self._plan)
+        for position, outcome in zip(sound, outcomes, strict=True):
+            distances[position] = _distance(outcome)
+        return distances
 
 
 def property_screen(device: str) -> PropertyScreen | None:
@@ -51,6 +58,14 @@ def property_screen(device: str) -> PropertyScreen | None:
     except CrystalMeshError as error:
         _log.warning("no_screen", reason=error.message)
         return None
+
+
+def _is_sound(crystal: Crystal) -> bool:
+    """Whether networks may be given it; flat and crowded cells have neighbours without end."""
+    with suppress(CrystalError):
+        check_crystal(crystal, max_atoms=len(crystal))
+        return True
+    return False
 
 
 def _distance(outcome: object) -> float | None:

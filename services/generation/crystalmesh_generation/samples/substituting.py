@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from crystalmesh_common.crystal.structure import Crystal
+from crystalmesh_common.runtime.errors import CrystalMeshError
 from crystalmesh_generation.language.alx import write_alx
 from crystalmesh_generation.limits import CompositionLimits
 from crystalmesh_generation.samples.asked import KnownMaterial
@@ -50,14 +51,14 @@ def substituted_each(
 ) -> list[SubstitutedCrystal]:
     """The same from several references, one crystal each of the first `count` that admit any.
 
-    Raises NoSubstitutionError where none does, what the last says.
+    Where none does, raises what the last says: NoSubstitutionError, or why it cannot be compared.
     """
-    failed = NoSubstitutionError("there is no reference to replace elements of")
+    failed: CrystalMeshError = NoSubstitutionError("there is no reference to replace elements of")
     made: list[SubstitutedCrystal] = []
     for number, reference in enumerate(islice(references, count + _DRAWS)):
         try:
             made += substituted(reference, limits, table, seed=(seed + number) % 2**64, count=1)
-        except NoSubstitutionError as error:
+        except CrystalMeshError as error:
             failed = error
         if len(made) == count:
             break

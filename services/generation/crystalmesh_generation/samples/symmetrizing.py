@@ -10,7 +10,8 @@ from crystalmesh_common.crystal.symmetry import primitive_cell, space_group_numb
 from crystalmesh_common.crystal.text import crystal_to_cif
 from crystalmesh_common.runtime.errors import InvalidCrystalError
 from crystalmesh_generation.language.aims import Aim
-from crystalmesh_generation.samples.judging import SYMPREC_ANGSTROM, has_symmetry, keeps_its_atoms
+from crystalmesh_generation.pairs.standard import SYMPREC_ANGSTROM, keeps_its_atoms
+from crystalmesh_generation.samples.judging import has_symmetry
 
 _STEPS = 6
 _FINAL_SYMPREC_ANGSTROM = 1e-3

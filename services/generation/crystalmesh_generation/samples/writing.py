@@ -80,7 +80,7 @@ def first_text(
     InvalidCrystalError for a reference that cannot be told.
     """
     prompt, options = request.prompt, request.options
-    begun = opening(_aim_beside(prompt.aim, reference), None if reference is None else reference.portrait)
+    begun = _begun(prompt, reference)
     brought = prompt.transition_text if options.with_transition else ""
     writes = options.with_transition and reference is not None and not brought
     if not (only_transition or writes):
@@ -91,27 +91,26 @@ def first_text(
         return _crystal_text(request, reference, model, seed, begun, words, told, 0)
     read = model.tokenizer.encode(transition_prompt(begun))
     after = 0 if only_transition else _crystal_words(reference, prompt.limits.max_atoms)
-    least = 0 if only_transition else _crystal_words(reference, prompt.limits.min_atoms)
+    least = 0 if only_transition else _crystal_words(reference, prompt.limits.least_atoms)
     room = _room(model, read, least + _LEAST_TRANSITION_WORDS)
-    most = max(_LEAST_TRANSITION_WORDS, min(MAX_TRANSITION_WORDS, room - after - 1))
+    most = max(_LEAST_TRANSITION_WORDS, min(MAX_TRANSITION_WORDS, room - after))
     order = TextOrder(
         prompt=tuple(read),
         until=Until.TRANSITION,
         sampling=_sampling(options, model, seed),
         rules=replace(_rules(prompt, options), max_transition_words=most),
-        max_words=min(room, most + 1),
+        max_words=most,
     )
     return Text(request, reference, model, order, seed)
 
 
 def crystal_text(text: Text, written: Written) -> Text:
     """The crystal to order once its transition is written; raises as `first_text`."""
-    reference, aim = text.reference, text.request.prompt.aim
-    begun = opening(_aim_beside(aim, reference), None if reference is None else reference.portrait)
+    begun = _begun(text.request.prompt, text.reference)
     words = _words(text, written)
     told = transition_told(text, written)
     return _crystal_text(
-        text.request, reference, text.model, text.seed, begun, words, told, len(written.words)
+        text.request, text.reference, text.model, text.seed, begun, words, told, len(written.words)
     )
 
 
@@ -154,22 +153,23 @@ def _crystal_text(
     limits = request.prompt.limits
     known = "" if reference is None else reference.alx
     read = model.tokenizer.encode(crystal_prompt(begun, known, " ".join(words)))
-    room = _room(model, read, CELL_WORDS + ATOM_WORDS * limits.min_atoms + 1)
+    room = _room(model, read, CELL_WORDS + ATOM_WORDS * limits.least_atoms + 1)
+    atoms = min(limits.max_atoms, (room - CELL_WORDS - 1) // ATOM_WORDS)  # a cell that is begun is completed
     order = TextOrder(
         prompt=tuple(read),
         until=Until.CRYSTAL,
         # Not the random numbers that the transition was written with.
         sampling=_sampling(request.options, model, (seed + _HALF) % (2 * _HALF)),
-        rules=_rules(request.prompt, request.options),
-        max_words=min(room, CELL_WORDS + ATOM_WORDS * limits.max_atoms + 1),
+        rules=replace(_rules(request.prompt, request.options), max_atoms=atoms),
+        max_words=CELL_WORDS + ATOM_WORDS * atoms + 1,
     )
     return Text(request, reference, model, order, seed, told, words_before)
 
 
 def _crystal_words(reference: KnownMaterial | None, atoms: int) -> int:
-    """What a crystal of so many atoms takes, with the reference's before it."""
+    """What a crystal of so many atoms takes, with its marks and the reference's before it."""
     known = 0 if reference is None else len(known_part(reference.alx).split())
-    return known + CELL_WORDS + ATOM_WORDS * atoms + 1
+    return known + 1 + CELL_WORDS + ATOM_WORDS * atoms + 1
 
 
 def _room(model: WritingModel, read: Sequence[int], least: int) -> int:
@@ -202,19 +202,27 @@ def _words(text: Text, written: Written) -> list[str]:
     return text.model.tokenizer.decode(written.words).split()
 
 
-def _aim_beside(aim: Aim, reference: KnownMaterial | None) -> Aim:
+def _begun(prompt: Prompt, reference: KnownMaterial | None) -> str:
+    """The opening: the target, and the reference in words."""
+    return opening(_aim_beside(prompt, reference), None if reference is None else reference.portrait)
+
+
+def _aim_beside(prompt: Prompt, reference: KnownMaterial | None) -> Aim:
     """The aim as lessons tell it: what a formula says is not said twice, and it is that of a whole cell."""
-    if not aim.formula:
+    aim, formula = prompt.aim, prompt.limits.formula
+    if formula is None:
         return aim if not aim.elements else replace(aim, required=_NONE, allowed=_NONE, forbidden=_NONE)
-    formula = _in_cell_of(aim.formula, reference)
-    return replace(aim, formula=formula, elements=_NONE, required=_NONE, allowed=_NONE, forbidden=_NONE)
+    told = _in_cell_of(formula, prompt.limits.formula_units, reference)
+    return replace(aim, formula=told, elements=_NONE, required=_NONE, allowed=_NONE, forbidden=_NONE)
 
 
-def _in_cell_of(formula: Composition, reference: KnownMaterial | None) -> Composition:
-    """As many formula units as the cell of the reference holds, where it can hold them."""
+def _in_cell_of(formula: Composition, admitted: range, reference: KnownMaterial | None) -> Composition:
+    """As many formula units as fill the cell of the reference, where they do; else as few as are admitted."""
     unit = sum(count for _, count in formula)
-    factor, rest = divmod(len(reference.crystal), unit) if reference else (1, 0)
-    return formula if rest else tuple((number, count * factor) for number, count in formula)
+    units, rest = divmod(len(reference.crystal), unit) if reference else (0, 0)
+    if rest or units not in admitted:
+        units = admitted.start
+    return tuple((number, count * units) for number, count in formula)
 
 
 def _origin(text: Text, written: Written) -> Origin:

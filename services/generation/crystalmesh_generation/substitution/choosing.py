@@ -178,7 +178,7 @@ def _check_fit(composition: Composition, limits: CompositionLimits) -> None:
         raise NoSubstitutionError(
             f"the reference has {atoms} atoms, and {limits.min_atoms} to {limits.max_atoms} are asked for"
         )
-    if limits.formula is not None and _ratio(composition) != _ratio(limits.formula):
+    if limits.formula is not None and stoichiometry(composition) != stoichiometry(limits.formula):
         raise NoSubstitutionError(
             f"the elements of the reference stand {_ratio_text(composition)}, those of the formula "
             f"{_ratio_text(limits.formula)}; replacing elements keeps the ratio"
@@ -193,10 +193,11 @@ def _check_fit(composition: Composition, limits: CompositionLimits) -> None:
         )
 
 
-def _ratio(composition: Composition) -> list[int]:
-    counts = [count for _, count in composition]
-    return sorted(count // gcd(*counts) for count in counts)
+def stoichiometry(composition: Composition) -> tuple[int, ...]:
+    """The ratio of a composition without its elements, ascending: (1, 2) for TiO2."""
+    factor = gcd(*(count for _, count in composition))
+    return tuple(sorted(count // factor for _, count in composition))
 
 
 def _ratio_text(composition: Composition) -> str:
-    return ":".join(map(str, _ratio(composition)))
+    return ":".join(map(str, stoichiometry(composition)))

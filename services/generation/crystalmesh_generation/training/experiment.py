@@ -8,16 +8,11 @@ from typing import Literal
 from pydantic import Field
 
 from crystalmesh_common.runtime.experiments import Section, read_experiment, shipped_experiment
+from crystalmesh_generation.language.portrait import TOLD_PROPERTIES
 from crystalmesh_generation.model.dual_head import Size
 from crystalmesh_generation.transitions.settings import TransitionsConfig
 
-PROPERTIES = (
-    "formation_energy_ev_per_atom",
-    "band_gap_ev",
-    "energy_above_hull_ev_per_atom",
-    "bulk_modulus_gpa",
-    "magnetization_mu_b_per_cubic_angstrom",
-)
+PROPERTIES = TOLD_PROPERTIES
 
 
 class DataConfig(Section):

@@ -5,14 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import count, repeat
+from itertools import count, islice
 
 import structlog
 
 from crystalmesh_common.crystal.composition import Composition
 from crystalmesh_common.crystal.structure import Crystal
 from crystalmesh_common.runtime.devices import memory_errors_typed
-from crystalmesh_common.runtime.errors import CrystalMeshError, ModelFailedError
+from crystalmesh_common.runtime.errors import (
+    CrystalMeshError,
+    InvalidCrystalError,
+    ModelFailedError,
+    TooManyAtomsError,
+)
 from crystalmesh_generation.engines.engine import Written
 from crystalmesh_generation.language.alx import write_alx
 from crystalmesh_generation.language.prose import prose
@@ -46,6 +51,8 @@ _WORDS_AFTER = 4
 """A slice that finished a sample goes on to here, so that regression heads read several crystals at once."""
 _SECONDS = 0.25
 """After so long a slice ends, that who has gone is noticed."""
+_DRAWS_IN_VAIN = 16
+"""References that may be too long for a model before a sample is given up."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +120,9 @@ class Writer:
             except CrystalMeshError as error:
                 self._drop_texts(sample)
                 sample.errors.append(error)
+            except Exception as error:  # noqa: BLE001 -- one sample must not end the others
+                self._drop_texts(sample)
+                sample.errors.append(_failed(error))
 
     def work(self, keys: Sequence[int]) -> list[Outcome]:
         """Work for a slice, and what has come of these samples; those that are settled are forgotten.
@@ -138,28 +148,28 @@ class Writer:
 
     def _begin_texts(self, sample: Sample) -> None:
         request = sample.request
+        count = 1 if sample.only_transition else self._effort.texts
+        if request.prompt.reference is not None or not request.options.draws_references:
+            for _ in range(count):
+                self._write(sample, self._first_text(sample, request.prompt.reference))
+            return
+        for reference in islice(self._drawn(sample), count + _DRAWS_IN_VAIN):
+            try:
+                self._write(sample, self._first_text(sample, reference))
+            except (InvalidCrystalError, TooManyAtomsError) as error:  # that nobody asked for; another may do
+                sample.errors.append(error)
+            if len(sample.texts) == count:
+                return
+
+    def _first_text(self, sample: Sample, reference: KnownMaterial | None) -> Text:
+        request = sample.request
+        seed = proposal_seed(request.options.seed, request.prompt.id, sample.number, len(sample.texts))
         model = self._models[request.options.model]
-        without = request.prompt.reference is None and not request.options.draws_references
-        references = repeat(None) if without else self._references_of(sample)
-        for proposal, reference in zip(
-            range(1 if sample.only_transition else self._effort.texts), references, strict=False
-        ):
-            seed = proposal_seed(request.options.seed, request.prompt.id, sample.number, proposal)
-            self._write(
-                sample,
-                first_text(request, reference, model, seed, only_transition=sample.only_transition),
-            )
+        return first_text(request, reference, model, seed, only_transition=sample.only_transition)
 
-    def _references_of(self, sample: Sample) -> Iterator[KnownMaterial]:
-        """The references that proposals for a sample start from, none where they do without.
-
-        Each its own where they are drawn, for the best of several is to be kept.
-        """
+    def _drawn(self, sample: Sample) -> Iterator[KnownMaterial]:
+        """References for a sample, a new one for each proposal: the best of several is to be kept."""
         prompt, options = sample.request.prompt, sample.request.options
-        if prompt.reference is not None:
-            return repeat(prompt.reference)
-        if not options.draws_references:
-            return iter([])
         seed = reference_seed(options.seed, prompt.id, sample.number)
         return self._references.draws(prompt.limits, prompt.aim, seed)
 
@@ -224,9 +234,8 @@ class Writer:
         if prompt.reference is not None:
             made = substituted(prompt.reference, prompt.limits, self._table, seed=seed, count=count)
         else:
-            made = substituted_each(
-                self._references_of(sample), prompt.limits, self._table, seed=seed, count=count
-            )
+            drawn = self._drawn(sample) if options.draws_references else iter(())
+            made = substituted_each(drawn, prompt.limits, self._table, seed=seed, count=count)
         sample.proposals += [self._proposal(sample, each, None) for each in made]
 
     def _proposal(
@@ -273,6 +282,8 @@ class Writer:
             for position, proposal in enumerate(sample.proposals)
             if proposal.judgement.valid
         ]
+        if not open_ones:
+            return
         with memory_errors_typed():
             distances = self._screen.hull_distances(
                 [sample.proposals[position].crystal for sample, position in open_ones]
