@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy import text
 
 from crystalmesh.agent.v1.campaign_candidate_pb2 import CampaignCandidate, CandidateState
+from crystalmesh_agent.store import database
 from crystalmesh_agent.store.campaigns import CampaignStore
 from crystalmesh_agent.store.database import Database, file_url
 from crystalmesh_agent.store.event_log import kind_of
@@ -181,9 +182,17 @@ def test_locked_by_another_process(tmp_path: Path) -> None:
 
 def test_a_server_out_of_reach() -> None:
     """A PostgreSQL server that does not answer is UNAVAILABLE, and the password stays out of the message."""
+    pytest.importorskip("psycopg", reason="psycopg, the driver of PostgreSQL, is not installed")
     with pytest.raises(DatabaseBusyError) as refused:
         CampaignStore.open("postgresql://mesh:very-secret@127.0.0.1:1/none")
     assert "very-secret" not in str(refused.value)
+
+
+def test_a_driver_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names what to install."""
+    monkeypatch.setattr(database, "find_spec", lambda _name: None)
+    with pytest.raises(InvalidFieldError, match=r"crystalmesh-agent\[postgresql\]"):
+        CampaignStore.open("postgresql://mesh@127.0.0.1:1/none")
 
 
 def test_no_database_at_all(tmp_path: Path) -> None:

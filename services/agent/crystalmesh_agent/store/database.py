@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
 
@@ -146,6 +147,10 @@ def _checked(url: str | URL) -> URL:
     if backend == "sqlite" and url.database and url.database != ":memory:":
         return url.set(drivername="sqlite+pysqlite")
     if backend in ("postgresql", "postgres"):
+        if find_spec("psycopg") is None:
+            raise InvalidFieldError(
+                "PostgreSQL needs its driver: install crystalmesh-agent[postgresql]", field="database"
+            )
         return url.set(drivername="postgresql+psycopg")
     raise InvalidFieldError(
         "the database is none that the agent knows: sqlite:///path/to/file or postgresql://user@host/name",
