@@ -14,6 +14,7 @@ from benchmarks.datasets import dataset
 from benchmarks.generation_samples import MODEL
 from benchmarks.property_models import MP20, MP_GAP, model_folders
 from crystalmesh_common.crystal.structure import Crystal, FloatArray
+from crystalmesh_common.runtime.model_folders import ModelFolder
 from crystalmesh_generation.engines.transformers_engine import TransformersEngine
 from crystalmesh_generation.language.alx import write_alx
 from crystalmesh_generation.language.templates import facts_prompt
@@ -21,7 +22,6 @@ from crystalmesh_generation.model.files import load_model
 from crystalmesh_generation.pairs.standard import standard_setting
 from crystalmesh_generation.serving.folders import SHIPPED, find_models
 from crystalmesh_generation.training.corpus import LABELS
-from crystalmesh_property.serving.folders import ModelFolder
 from crystalmesh_property.serving.models import ServedModels
 from crystalmesh_property.serving.predictor import Predictor
 

@@ -32,8 +32,8 @@ from crystalmesh_client import Failed, Mesh
 from crystalmesh_common.crystal.pymatgen_codec import to_structure
 from crystalmesh_common.crystal.structure import Crystal, FloatArray, IntArray
 from crystalmesh_common.runtime.errors import CrystalMeshError, ModelFailedError
+from crystalmesh_common.runtime.model_folders import ModelFolder
 from crystalmesh_property.properties import SCALES, Property
-from crystalmesh_property.serving.folders import ModelFolder
 from crystalmesh_property.serving.models import ServedModels
 from crystalmesh_property.serving.prediction import Plan
 from crystalmesh_property.serving.predictor import Predictor

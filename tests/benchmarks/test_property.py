@@ -14,11 +14,11 @@ import pytest
 from benchmarks import property_ablations, property_models, property_quality, property_speed
 from benchmarks.property_models import MP20, MP_GAP, LearntFromJudgedError, Task, judged, model_folders
 from crystalmesh_common.runtime.errors import InvalidFieldError
+from crystalmesh_common.runtime.model_folders import ModelFolder
 from crystalmesh_property.evaluation.scoring import score
 from crystalmesh_property.evaluation.splits import matbench_folds
 from crystalmesh_property.model.files import load_model, save_model
 from crystalmesh_property.properties import Property
-from crystalmesh_property.serving.folders import ModelFolder
 from crystalmesh_property.training.data import load_data
 from crystalmesh_property.training.experiment import Experiment, experiment_of
 from crystalmesh_property.training.trainer import Trainer

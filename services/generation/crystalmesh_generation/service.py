@@ -6,10 +6,11 @@ import os
 
 from crystalmesh.generation.v1.generation_service_pb2_grpc import add_GenerationServiceServicer_to_server
 from crystalmesh_common.runtime.metrics import Metrics
+from crystalmesh_common.runtime.model_folders import ModelFolder
 from crystalmesh_common.runtime.runner import Runner
 from crystalmesh_common.runtime.service import Hosted, Service
 from crystalmesh_generation.servicer import GenerationServicer
-from crystalmesh_generation.serving.folders import SHIPPED, ModelFolder, find_models
+from crystalmesh_generation.serving.folders import SHIPPED, find_models
 from crystalmesh_generation.serving.models import ServedModels
 from crystalmesh_generation.settings import GenerationSettings
 from crystalmesh_generation.worker import WritingRunner, WritingWorker

@@ -6,10 +6,11 @@ import os
 
 from crystalmesh.property.v1.property_service_pb2_grpc import add_PropertyServiceServicer_to_server
 from crystalmesh_common.runtime.metrics import Metrics
+from crystalmesh_common.runtime.model_folders import ModelFolder
 from crystalmesh_common.runtime.runner import Runner
 from crystalmesh_common.runtime.service import Hosted, Service
 from crystalmesh_property.servicer import PropertyServicer
-from crystalmesh_property.serving.folders import SHIPPED, ModelFolder, find_models
+from crystalmesh_property.serving.folders import SHIPPED, find_models
 from crystalmesh_property.serving.models import ServedModels
 from crystalmesh_property.serving.predictors.messages import Start
 from crystalmesh_property.serving.predictors.process import PredictorProcess

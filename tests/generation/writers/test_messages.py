@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from crystalmesh.generation.v1.generation_pb2 import GenerateResponse
 from crystalmesh.generation.v1.transition_pb2 import Transition
 from crystalmesh_common.runtime.errors import CrystalMeshError, TooManyAtomsError
-from crystalmesh_generation.serving.folders import ModelFolder
+from crystalmesh_common.runtime.model_folders import ModelFolder
 from crystalmesh_generation.serving.models import ModelFacts
 from crystalmesh_generation.writers import messages
 from crystalmesh_generation.writers.messages import Batch, NewSample, Start

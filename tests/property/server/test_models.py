@@ -13,10 +13,11 @@ from crystalmesh_common.runtime.errors import (
     ModelNotFoundError,
     UnsupportedQuantityError,
 )
+from crystalmesh_common.runtime.model_folders import ModelFolder
 from crystalmesh_property.convert_cards import cards
 from crystalmesh_property.model.files import save_model
 from crystalmesh_property.properties import Property
-from crystalmesh_property.serving.folders import ModelFolder, find_models
+from crystalmesh_property.serving.folders import find_models
 from crystalmesh_property.serving.models import ServedModels
 from crystalmesh_property.serving.prediction import LoadedModel, Question
 from tests.conftest import ServiceProcess, iron, sodium_chloride

@@ -8,12 +8,12 @@ import torch
 
 from crystalmesh_common.crystal.structure import Crystal
 from crystalmesh_common.runtime.errors import CrystalMeshError, ModelFailedError
+from crystalmesh_common.runtime.model_folders import ModelFolder
 from crystalmesh_property.graphs.batches import collate
 from crystalmesh_property.graphs.graph import build_graph
 from crystalmesh_property.model.files import TrainedModel, save_model
 from crystalmesh_property.model.predicting import estimate
 from crystalmesh_property.properties import Property
-from crystalmesh_property.serving.folders import ModelFolder
 from crystalmesh_property.serving.prediction import Prediction, Question
 from crystalmesh_property.serving.predictor import Predictor
 from tests.conftest import lone_atom, sodium_chloride

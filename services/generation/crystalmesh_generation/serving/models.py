@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crystalmesh_common.runtime.errors import ModelLoadingError, ModelNotFoundError
-from crystalmesh_generation.serving.folders import ModelFolder
+from crystalmesh_common.runtime.model_folders import ModelFolder
 
 
 @dataclass(frozen=True)

@@ -2,54 +2,27 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from crystalmesh_common.runtime.training_screen import TrainingScreen
 
 if TYPE_CHECKING:
     from crystalmesh_generation.training.checkpoints import Check
     from crystalmesh_generation.training.course import Report
 
-_UNITS = 1000
 
-
-class Screen:
+class Screen(TrainingScreen):
     """The console of one training."""
 
     def __init__(self, name: str, console: Console | None = None) -> None:
-        self._console = console or Console()
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[said]}"),
-            TimeRemainingColumn(),
-            console=self._console,
-            disable=not self._console.is_terminal,
-        )
-        self._preparing = self._bar.add_task("corpus", total=None, said="", visible=False)
-        self._training = self._bar.add_task(name, total=_UNITS, said="", visible=False)
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
-
-    def preparing(self, what: str, done: int, rows: int) -> None:
-        """Told while the corpus is made."""
-        said = f"{what} {done}/{rows}"
-        self._bar.update(self._preparing, completed=done, total=rows, said=said, visible=True)
+        super().__init__(name, "corpus", console)
 
     def training(self, report: Report) -> None:
         """Told after every step."""
-        self._bar.update(self._preparing, visible=False)
         said = f"step {report.step} loss {report.loss:.3f} {report.words_per_second:.0f} words/s"
-        self._bar.update(self._training, completed=min(1.0, report.spent) * _UNITS, said=said, visible=True)
+        self._step(report.spent, said)
         if report.check is not None:
             self._check(report, report.check)
 
@@ -62,6 +35,3 @@ class Screen:
         )
         for sample in check.samples:
             self._line(f"      {sample}")
-
-    def _line(self, text: str) -> None:
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -9,6 +9,7 @@ import structlog
 
 from crystalmesh_common.runtime.durable import file_sha256
 from crystalmesh_common.runtime.errors import CrystalMeshError, DataCorruptError, ModelFailedError
+from crystalmesh_common.runtime.model_folders import ModelFolder
 from crystalmesh_generation.engines.engine import Engine, Rules, Sampling, TextOrder, Until
 from crystalmesh_generation.language.aims import Aim
 from crystalmesh_generation.language.templates import crystal_prompt, opening
@@ -17,7 +18,6 @@ from crystalmesh_generation.samples.materials import held_materials
 from crystalmesh_generation.samples.references import References
 from crystalmesh_generation.samples.screening import property_screen
 from crystalmesh_generation.samples.writing import WritingModel
-from crystalmesh_generation.serving.folders import ModelFolder
 from crystalmesh_generation.serving.models import ModelFacts
 from crystalmesh_generation.settings import EngineKind
 from crystalmesh_generation.substitution.table import shipped_substitutions

@@ -18,8 +18,8 @@ from google.rpc.status_pb2 import Status
 from crystalmesh.generation.v1.generation_pb2 import GenerateResponse
 from crystalmesh.generation.v1.transition_pb2 import Transition
 from crystalmesh_common.runtime.errors import CrystalMeshError
+from crystalmesh_common.runtime.model_folders import ModelFolder
 from crystalmesh_common.runtime.statuses import from_status, to_status
-from crystalmesh_generation.serving.folders import ModelFolder
 from crystalmesh_generation.serving.models import ModelFacts
 
 _LENGTH = struct.Struct(">I")

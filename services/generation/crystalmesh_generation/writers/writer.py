@@ -284,6 +284,8 @@ class Writer:
         ]
         if not open_ones:
             return
+        if not open_ones:
+            return
         with memory_errors_typed():
             distances = self._screen.hull_distances(
                 [sample.proposals[position].crystal for sample, position in open_ones]

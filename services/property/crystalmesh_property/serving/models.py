@@ -10,8 +10,8 @@ from crystalmesh_common.runtime.errors import (
     ModelNotFoundError,
     UnsupportedQuantityError,
 )
+from crystalmesh_common.runtime.model_folders import ModelFolder
 from crystalmesh_property.properties import Property
-from crystalmesh_property.serving.folders import ModelFolder
 from crystalmesh_property.serving.prediction import LoadedModel, Plan, Question
 from crystalmesh_property.serving.provenance import Provenance
 

@@ -17,13 +17,13 @@ from crystalmesh_common.runtime.errors import (
     ModelFailedError,
     OutOfMemoryError,
 )
+from crystalmesh_common.runtime.model_folders import ModelFolder
 from crystalmesh_property.graphs.batches import BatchSize, collate, even_batches
 from crystalmesh_property.graphs.graph import CrystalGraph, GraphOptions, build_graph
 from crystalmesh_property.model.files import TrainedModel, load_model
 from crystalmesh_property.model.predicting import Estimates, estimate
 from crystalmesh_property.properties import SCALES, Property
 from crystalmesh_property.serving.domain import TrainingDomain
-from crystalmesh_property.serving.folders import ModelFolder
 from crystalmesh_property.serving.prediction import (
     DomainWarning,
     LoadedModel,

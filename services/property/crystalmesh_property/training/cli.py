@@ -39,7 +39,7 @@ def train(
         experiment = experiment_of(config, tuple(change or ()))
         with Screen(experiment.name) as screen:
             cache = graphs or run.parent / "graphs"
-            pool, split = load_data(experiment, data, cache, processes=processes, progress=screen.packing)
+            pool, split = load_data(experiment, data, cache, processes=processes, progress=screen.preparing)
             split = split.quick() if quick else split
             scores = Trainer(experiment, pool, split, run, screen.training).run()
             screen.scores(scores, run)

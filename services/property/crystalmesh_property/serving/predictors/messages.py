@@ -15,10 +15,10 @@ from typing import Literal
 
 from crystalmesh.crystal.v1.crystal_pb2 import CrystalInput
 from crystalmesh.property.v1.prediction_pb2 import PredictRequest, PredictResponse
+from crystalmesh_common.runtime.model_folders import ModelFolder
 from crystalmesh_common.runtime.statuses import from_status
 from crystalmesh_property.convert import Outcome, predict_response
 from crystalmesh_property.properties import Property
-from crystalmesh_property.serving.folders import ModelFolder
 from crystalmesh_property.serving.prediction import LoadedModel, Plan, Question
 
 _LENGTH = struct.Struct(">I")
