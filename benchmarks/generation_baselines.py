@@ -37,8 +37,8 @@ from crystalmesh_common.crystal.composition import (
     reduced_composition,
     reduced_formula,
 )
+from crystalmesh_common.crystal.composition_limits import CompositionLimits
 from crystalmesh_common.crystal.structure import Crystal
-from crystalmesh_generation.limits import CompositionLimits
 from crystalmesh_generation.substitution.choosing import Choices, NoSubstitutionError, stoichiometry
 from crystalmesh_generation.substitution.elements import ElementTable, plausibility
 from crystalmesh_generation.substitution.substituting import Substituted, propose, substitute

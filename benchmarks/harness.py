@@ -1,7 +1,8 @@
 """Run one benchmark: `python benchmarks/harness.py NAME`, or `make bench B=NAME`.
 
-A benchmark is a module here with `run(quick: bool) -> dict[str, float]`. Its figures go to
-`results/NAME.json` with the machine and the commit, and to a last line `figure NAME key=value …`.
+A benchmark is a module here with `run(quick: bool) -> dict[str, float]`, or with text such as "9/10" among
+the figures. They go to `results/NAME.json` with the machine and the commit, and to a last line
+`figure NAME key=value …`.
 QUICK=1 in the environment asks for a run within 50 s.
 """
 
@@ -14,6 +15,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from crystalmesh_common.runtime.errors import CrystalMeshError
@@ -40,7 +42,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def record(name: str, quick: bool, figures: dict[str, float]) -> None:
+def record(name: str, quick: bool, figures: Mapping[str, float | str]) -> None:
     """Write the figures with all that one needs to compare them later."""
     RESULTS.mkdir(exist_ok=True)
     facts = {
@@ -56,8 +58,8 @@ def record(name: str, quick: bool, figures: dict[str, float]) -> None:
     (RESULTS / f"{name}.json").write_text(json.dumps(facts, indent=2) + "\n")
 
 
-def _short(value: float) -> str:
-    return f"{value:.4g}"
+def _short(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.4g}"
 
 
 def _commit() -> str:

@@ -319,6 +319,8 @@ def _type_name(annotation: Any) -> str:
         return f"list: {_type_name(get_args(annotation)[0])}"
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return ", ".join(f"`{member.value}`" for member in annotation)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "table"
     if members := [member for member in get_args(annotation) if member is not type(None)]:
         return " or ".join(_type_name(member) for member in members)
     words = {str: "text", int: "whole number", float: "number", bool: "yes or no", Path: "path"}

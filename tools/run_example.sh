@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `make run`: a mesh up, one example, the result on screen, the mesh down again.
+# `make run`: a mesh up, a question to it, the evidence on screen, the mesh down again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,11 +12,13 @@ stop() {
 }
 trap stop EXIT
 
+# Results of an earlier run are never written over.
+mkdir -p build/run
+RESULTS=build/run/$(date +%Y%m%d-%H%M%S)
+
 .venv/bin/crystalmesh up --detach
 echo
-echo "\$ crystalmesh evaluate examples/*"
-.venv/bin/crystalmesh evaluate examples/*
+echo "\$ crystalmesh design \"a lithium oxide with a gap of 2-4 eV that is stable\" --hits 2 --into $RESULTS"
+.venv/bin/crystalmesh design "a lithium oxide with a gap of 2-4 eV that is stable" --hits 2 --into "$RESULTS"
 echo
-echo "\$ crystalmesh relax examples/*"
-.venv/bin/crystalmesh relax examples/*
-echo
+echo "the report: $RESULTS/report.html"

@@ -32,7 +32,7 @@ fi
 echo "setup: installing into .venv (about two minutes the first time)"
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 services=(services/*/pyproject.toml)
-editable=(-e ".[materials,server,tracing,ray,dev]")
+editable=(-e ".[materials,server,mcp,tracing,ray,dev]")
 for service in "${services[@]}"; do editable+=(-e "./$(dirname "$service")"); done
 pip_install() {
     .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "$@" \

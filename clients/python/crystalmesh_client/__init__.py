@@ -9,6 +9,9 @@ What needs a library of the field is in modules of its own: `calculator` (ASE), 
 `plots` (matplotlib).
 """
 
+from crystalmesh_client.campaign_candidates import CampaignCandidate
+from crystalmesh_client.campaign_specs import CampaignSpec
+from crystalmesh_client.campaigns import Campaign, CampaignProgress, CampaignResults
 from crystalmesh_client.candidates import Candidate, Candidates, FailedSample, ParseFailure, SampleOrigin
 from crystalmesh_client.catalogs import Catalog, CatalogIndex
 from crystalmesh_client.conditions import MaterialFilter, Target
@@ -45,6 +48,11 @@ from crystalmesh_common.runtime.errors import CrystalMeshError
 __all__ = [
     "AddedMaterials",
     "AsyncMesh",
+    "Campaign",
+    "CampaignCandidate",
+    "CampaignProgress",
+    "CampaignResults",
+    "CampaignSpec",
     "Candidate",
     "Candidates",
     "Catalog",

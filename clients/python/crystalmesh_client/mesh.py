@@ -6,6 +6,8 @@ from functools import cached_property
 from types import TracebackType
 from typing import Self
 
+from crystalmesh_client.campaign import CampaignClient
+from crystalmesh_client.campaign_async import AsyncCampaignClient
 from crystalmesh_client.connection import Connection, Credentials
 from crystalmesh_client.generation import GenerationClient
 from crystalmesh_client.generation_async import AsyncGenerationClient
@@ -18,9 +20,12 @@ from crystalmesh_client.retrieval_async import AsyncRetrievalClient
 from crystalmesh_client.stability import StabilityClient
 from crystalmesh_client.stability_async import AsyncStabilityClient
 
-_Client = GenerationClient | PropertyClient | RelaxationClient | RetrievalClient | StabilityClient
+_Client = (
+    CampaignClient | GenerationClient | PropertyClient | RelaxationClient | RetrievalClient | StabilityClient
+)
 _AsyncClient = (
-    AsyncGenerationClient
+    AsyncCampaignClient
+    | AsyncGenerationClient
     | AsyncPropertyClient
     | AsyncRelaxationClient
     | AsyncRetrievalClient
@@ -48,6 +53,11 @@ class Mesh(_Mesh):
     CRYSTALMESH_ADDRESS names. A token comes from CRYSTALMESH_TOKEN unless `credentials` are given. Safe to
     share between threads. Errors are those of `crystalmesh_common.runtime.errors`.
     """
+
+    @cached_property
+    def campaigns(self) -> CampaignClient:
+        """The whole search: from a target to ranked, relaxed, new crystals, each with its evidence."""
+        return CampaignClient(self._connection)
 
     @cached_property
     def generation(self) -> GenerationClient:
@@ -91,6 +101,11 @@ class Mesh(_Mesh):
 
 class AsyncMesh(_Mesh):
     """A mesh, for asyncio code; otherwise like `Mesh`. Use it on one event loop."""
+
+    @cached_property
+    def campaigns(self) -> AsyncCampaignClient:
+        """The whole search: from a target to ranked, relaxed, new crystals, each with its evidence."""
+        return AsyncCampaignClient(self._connection)
 
     @cached_property
     def generation(self) -> AsyncGenerationClient:

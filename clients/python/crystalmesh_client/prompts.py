@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict, get_args
 
@@ -95,6 +95,7 @@ class GenerationSettings(SamplingSettings, total=False):
     unconstrained: bool  # let the model write freely: perhaps faster, with parse failures
     symmetrize: bool  # move atoms and cell to the symmetry that the target asks for, where it is near
     symmetry_tolerance_angstrom: float | None  # how near; 0.1
+    known_formulas: Sequence[str]  # that there are enough of: others are preferred
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +115,7 @@ class GenerationOptions:
     unconstrained: bool = False
     symmetrize: bool = False
     symmetry_tolerance_angstrom: float | None = None
+    known_formulas: Sequence[str] = ()
     timeout: float | None = None
 
     def __post_init__(self) -> None:
@@ -140,6 +142,7 @@ class GenerationOptions:
                 min_distance_angstrom=self.min_distance_angstrom,
                 symmetrize=self.symmetrize,
                 symmetry_tolerance_angstrom=self.symmetry_tolerance_angstrom,
+                known_formulas=self.known_formulas,
             ),
             missing_reference=_MISSING[self.missing_reference],
             skip_transition=self.skip_transition,

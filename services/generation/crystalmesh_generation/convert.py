@@ -29,6 +29,7 @@ MAX_TEMPERATURE = 2.0
 DEFAULT_MAX_ATOMS = 20
 SUBSTITUTED_MAX_ATOMS = 200
 """Without a model: as many as proposals can be compared in."""
+MAX_KNOWN_FORMULAS = 1000
 DEFAULT_TOLERANCE_ANGSTROM, LEAST_TOLERANCE_ANGSTROM, LARGEST_TOLERANCE_ANGSTROM = 0.1, 0.001, 1.0
 
 LANGUAGE_MODEL = generation_pb2.GENERATOR_LANGUAGE_MODEL
@@ -167,6 +168,11 @@ def _constraints(asked: GenerationConstraints, max_atoms: int) -> GenerationCons
     if not (math.isfinite(distance) and distance >= 0):
         raise InvalidFieldError(
             f"constraints.min_distance_angstrom is {distance:g}", field="constraints.min_distance_angstrom"
+        )
+    if len(asked.known_formulas) > MAX_KNOWN_FORMULAS:
+        raise InvalidFieldError(
+            f"constraints.known_formulas are {len(asked.known_formulas):,}; at most {MAX_KNOWN_FORMULAS:,}",
+            field="constraints.known_formulas",
         )
     if not asked.HasField("symmetry_tolerance_angstrom"):
         filled.symmetry_tolerance_angstrom = DEFAULT_TOLERANCE_ANGSTROM

@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from crystalmesh.crystal.v1 import crystal_pb2, property_pb2
 from crystalmesh.crystal.v1.property_pb2 import PropertyValue
-from crystalmesh.crystal.v1.target_pb2 import PropertyRange, Target
+from crystalmesh.crystal.v1.target_pb2 import Target
 from crystalmesh.generation.v1 import generation_pb2
 from crystalmesh.generation.v1.generation_pb2 import GenerateRequest
 from crystalmesh.generation.v1.transition_pb2 import ReferenceMaterial
-from crystalmesh_common.crystal.description.property_text import Range
+from crystalmesh_common.crystal.composition import Composition
+from crystalmesh_common.crystal.composition_limits import (
+    CompositionLimits,
+    composition_limits,
+    formula_composition,
+)
 from crystalmesh_common.crystal.elements import ATOMIC_NUMBERS
 from crystalmesh_common.crystal.inputs import crystal_from_input
-from crystalmesh_common.crystal.symmetry import SPACE_GROUPS
-from crystalmesh_common.runtime.errors import InvalidFieldError, UnknownEnumValueError
+from crystalmesh_common.crystal.targets import (
+    atoms_within,
+    check_target,
+    crystal_system_of_target,
+    property_name,
+    target_ranges,
+)
+from crystalmesh_common.runtime.errors import InvalidFieldError
 from crystalmesh_generation.convert import IONIC_SUBSTITUTION, LANGUAGE_MODEL
 from crystalmesh_generation.language.aims import Aim
-from crystalmesh_generation.limits import CompositionLimits, composition_limits
 from crystalmesh_generation.samples.asked import KnownMaterial, Options, Prompt, Request, known_material
 
-MAX_FREE_TEXT_CHARACTERS = 4_000
 MAX_TRANSITION_CHARACTERS = 20_000
 MAX_DESCRIPTION_CHARACTERS = 20_000
-
-_ATOMS = "atoms_in_cell"
-_NAMES: Mapping[int, str] = {
-    number: name.removeprefix("PROPERTY_").lower() for name, number in property_pb2.Property.items() if number
-}
 
 
 def request_of(
@@ -47,6 +50,7 @@ def request_of(
             f"at most {MAX_TRANSITION_CHARACTERS:,} are taken",
             field="transition_text",
         )
+    check_target(prompt.target)
     aim = _aim(prompt.target)
     limits = _limits(prompt.target, aim, message.constraints.max_atoms)
     aim = replace(aim, formula=limits.formula or ())
@@ -66,35 +70,29 @@ def request_of(
 
 
 def _aim(target: Target) -> Aim:
-    """The target but for its formula; raises InvalidFieldError or UnknownEnumValueError."""
-    if len(target.free_text) > MAX_FREE_TEXT_CHARACTERS:
-        raise InvalidFieldError(
-            f"target.free_text has {len(target.free_text):,} characters; "
-            f"at most {MAX_FREE_TEXT_CHARACTERS:,} are taken",
-            field="target.free_text",
-        )
+    """A target that passed the check, but for its formula."""
     return Aim(
         elements=_system(target.chemical_system),
         required=frozenset(target.required_elements),
         allowed=frozenset(target.allowed_elements),
         forbidden=frozenset(target.forbidden_elements),
-        space_group_number=_space_group(target),
-        crystal_system=_crystal_system(target),
-        ranges=_ranges(target.properties),
+        space_group_number=target.space_group_number if target.HasField("space_group_number") else None,
+        crystal_system=crystal_system_of_target(target),
+        ranges=target_ranges(target),
         text=target.free_text,
     )
 
 
 def _limits(target: Target, aim: Aim, max_atoms: int) -> CompositionLimits:
-    atoms = aim.ranges.get(_ATOMS, Range())
+    least, most = atoms_within(aim.ranges, at_most=max_atoms)
     return composition_limits(
         formula=target.formula,
         chemical_system=target.chemical_system,
         required=target.required_elements,
         allowed=target.allowed_elements,
         forbidden=target.forbidden_elements,
-        min_atoms=1 if atoms.min is None else max(1, math.ceil(atoms.min)),
-        max_atoms=max_atoms if atoms.max is None else min(max_atoms, math.floor(atoms.max)),
+        min_atoms=least,
+        max_atoms=most,
     )
 
 
@@ -112,7 +110,18 @@ def _options(message: GenerateRequest) -> Options:
         symmetrize_within_angstrom=constraints.symmetry_tolerance_angstrom if constraints.symmetrize else 0.0,
         draws_references=message.missing_reference != generation_pb2.MISSING_REFERENCE_OMIT,
         with_transition=not message.skip_transition,
+        known=_known(constraints.known_formulas),
     )
+
+
+def _known(formulas: Sequence[str]) -> frozenset[Composition]:
+    try:
+        return frozenset(map(formula_composition, formulas))
+    except InvalidFieldError as error:
+        words = error.message.removeprefix("target.formula: ")
+        raise InvalidFieldError(
+            f"constraints.known_formulas: {words}", field="constraints.known_formulas"
+        ) from None
 
 
 def _reference(message: ReferenceMaterial, atoms_per_crystal: int, max_atoms: int | None) -> KnownMaterial:
@@ -131,7 +140,7 @@ def _reference(message: ReferenceMaterial, atoms_per_crystal: int, max_atoms: in
 def _values(messages: Iterable[PropertyValue]) -> dict[str, float]:
     values: dict[str, float] = {}
     for message in messages:
-        name = _name(message.property, "reference.properties")
+        name = property_name(message.property, "reference.properties")
         if name in values:
             raise InvalidFieldError(f"reference.properties gives {name} twice", field="reference.properties")
         if not math.isfinite(message.value):
@@ -142,55 +151,5 @@ def _values(messages: Iterable[PropertyValue]) -> dict[str, float]:
     return values
 
 
-def _ranges(messages: Iterable[PropertyRange]) -> dict[str, Range]:
-    field = "target.properties"
-    ranges: dict[str, Range] = {}
-    for message in messages:
-        name = _name(message.property, field)
-        if name in ranges:
-            raise InvalidFieldError(f"{field} bounds {name} twice", field=field)
-        low = message.min if message.HasField("min") else None
-        high = message.max if message.HasField("max") else None
-        if low is None and high is None:
-            raise InvalidFieldError(f"{field}: {name} has neither min nor max", field=field)
-        if not all(bound is None or math.isfinite(bound) for bound in (low, high)):
-            raise InvalidFieldError(f"{field}: a bound of {name} is not a finite number", field=field)
-        if low is not None and high is not None and low > high:
-            raise InvalidFieldError(
-                f"{field}: {name} cannot be at least {low:g} and at most {high:g}", field=field
-            )
-        ranges[name] = Range(low, high)
-    return ranges
-
-
-def _name(number: int, field: str) -> str:
-    if number not in _NAMES:
-        raise UnknownEnumValueError(f"{field}: {number} is no Property", field=field)
-    return _NAMES[number]
-
-
 def _system(text: str) -> frozenset[int]:
-    """What is no element, `composition_limits` refuses."""
-    return frozenset(ATOMIC_NUMBERS[symbol] for symbol in text.split("-") if symbol in ATOMIC_NUMBERS)
-
-
-def _space_group(target: Target) -> int | None:
-    if target.WhichOneof("symmetry") != "space_group_number":
-        return None
-    if not 1 <= target.space_group_number <= SPACE_GROUPS:
-        raise InvalidFieldError(
-            f"target.space_group_number: {target.space_group_number} is no space group, 1 to 230 are",
-            field="target.space_group_number",
-        )
-    return target.space_group_number
-
-
-def _crystal_system(target: Target) -> str:
-    number = target.crystal_system
-    if target.WhichOneof("symmetry") != "crystal_system" or not number:
-        return ""
-    if number not in crystal_pb2.CrystalSystem.values():
-        raise UnknownEnumValueError(
-            f"target.crystal_system: {number} is no CrystalSystem", field="target.crystal_system"
-        )
-    return crystal_pb2.CrystalSystem.Name(number).removeprefix("CRYSTAL_SYSTEM_").lower()
+    return frozenset(ATOMIC_NUMBERS[symbol] for symbol in text.split("-")) if text else frozenset()

@@ -10,7 +10,9 @@ from hypothesis import given, settings
 
 from crystalmesh_common.crystal.structure import Crystal
 from crystalmesh_common.crystal.symmetry import (
+    atoms_in_primitive_cell,
     conventional_cell,
+    keeps_its_atoms,
     primitive_cell,
     space_group_number,
     symmetry_of,
@@ -76,3 +78,19 @@ def test_no_symmetry_can_be_determined() -> None:
     for crystal in (crowded, flat, infinite):
         with pytest.raises(InvalidCrystalError):
             symmetry_of(crystal)
+
+
+def test_atoms_of_the_primitive_cell() -> None:
+    """A supercell has those of its primitive cell; what would lose atoms to the tolerance keeps its own."""
+    assert atoms_in_primitive_cell(block(repeat=2)) == 2
+    assert atoms_in_primitive_cell(iron()) == 1
+    clash = Crystal(4 * np.eye(3), np.array([14, 14]), np.array([[0, 0, 0], [0, 0, 0.01]]))
+    assert atoms_in_primitive_cell(clash, symprec=0.1) == 2
+
+
+def test_cells_of_one_material_keep_its_atoms() -> None:
+    """A supercell keeps composition and density; another composition or fewer atoms do not."""
+    salt = sodium_chloride()
+    assert keeps_its_atoms(salt, block(repeat=2))
+    assert not keeps_its_atoms(salt, silicon())
+    assert not keeps_its_atoms(iron(), Crystal(iron().cell, np.array([26]), np.zeros((1, 3))))

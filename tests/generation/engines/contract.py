@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 
+from crystalmesh_common.crystal.composition_limits import CompositionLimits, composition_limits
 from crystalmesh_common.runtime.errors import ContradictoryTargetError
 from crystalmesh_generation.engines.engine import Engine, Rules, Sampling, TextOrder, Until, Written
 from crystalmesh_generation.language.alx import read_alx
 from crystalmesh_generation.language.templates import facts_prompt
 from crystalmesh_generation.language.tokenizer import WordTokenizer
-from crystalmesh_generation.limits import CompositionLimits, composition_limits
 from crystalmesh_generation.model.files import LoadedModel
 
 TITANIA = composition_limits(formula="TiO2", max_atoms=6)

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crystalmesh_common.crystal.composition_limits import CompositionLimits, composition_limits
 from crystalmesh_common.runtime.errors import ContradictoryTargetError
 from crystalmesh_generation.engines.engine import Rules, Until
 from crystalmesh_generation.grammar.automaton import Grammar, TextState
 from crystalmesh_generation.language.alx import read_alx
 from crystalmesh_generation.language.tokenizer import WordTokenizer
 from crystalmesh_generation.language.words import SPECIAL
-from crystalmesh_generation.limits import CompositionLimits, composition_limits
 from tests.generation.grammar.walks import shortest_distance, walk
 
 TOKENIZER = WordTokenizer.of_words()

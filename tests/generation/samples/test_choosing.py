@@ -41,6 +41,7 @@ def test_new_formulas_come_before_known_ones() -> None:
     held = {reduced_composition(known.crystal)}
     assert best_of([known, new, better], held) is better
     assert best_of([known, new], ()) is known
+    assert best_of([known, new], (), held) is new, "what the caller has enough of is known, too"
 
 
 def test_a_screen_is_heard_before_the_regression_head() -> None:

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from crystalmesh_common.crystal.composition import reduced_formula
+from crystalmesh_common.crystal.composition_limits import composition_limits
 from crystalmesh_common.crystal.text import crystal_to_cif
 from crystalmesh_common.runtime.errors import DataCorruptError, WrongStateError
 from crystalmesh_generation.language.aims import Aim
-from crystalmesh_generation.limits import composition_limits
 from crystalmesh_generation.samples.materials import Material, held_materials
 from crystalmesh_generation.samples.references import References
 from crystalmesh_generation.samples.seeds import proposal_seed, reference_seed

@@ -4,12 +4,12 @@ from typing import cast
 
 import pytest
 
+from crystalmesh_common.crystal.composition_limits import composition_limits
 from crystalmesh_common.runtime.errors import TooManyAtomsError
 from crystalmesh_generation.engines.engine import Engine, Until, Written
 from crystalmesh_generation.language.aims import Aim
 from crystalmesh_generation.language.alx import ATOM_WORDS, CELL_WORDS
 from crystalmesh_generation.language.tokenizer import WordTokenizer
-from crystalmesh_generation.limits import composition_limits
 from crystalmesh_generation.samples.asked import Options, Prompt, Request, known_material
 from crystalmesh_generation.samples.writing import WritingModel, crystal_text, first_text
 from crystalmesh_generation.serving.models import ModelFacts

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crystalmesh_common.crystal.composition import composition_of
+from crystalmesh_common.crystal.composition_limits import CompositionLimits, composition_limits
 from crystalmesh_common.crystal.generative_validity import is_compositionally_valid
 from crystalmesh_common.crystal.matching import same_structure
 from crystalmesh_common.crystal.structure import Crystal
-from crystalmesh_generation.limits import CompositionLimits, composition_limits
 from crystalmesh_generation.substitution.choosing import NoSubstitutionError
 from crystalmesh_generation.substitution.substituting import (
     Substituted,

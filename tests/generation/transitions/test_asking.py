@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from crystalmesh_common.runtime.chat.endpoint import QuestionRefusedError
 from crystalmesh_common.runtime.errors import UnreachableError, WriterBusyError
 from crystalmesh_generation.transitions.answers import Answer, open_answers, read_answers
 from crystalmesh_generation.transitions.asking import Tally, ask
-from crystalmesh_generation.transitions.endpoint import Endpoint, QuestionRefusedError
+from crystalmesh_generation.transitions.endpoint import Endpoint
 from crystalmesh_generation.transitions.settings import TransitionsConfig
+from tests.common.runtime.chat_server import Asked, Reply, chatting, saying
 from tests.conftest import until
-from tests.generation.transitions.chat_server import Asked, Reply, chatting, saying
 from tests.generation.transitions.filling import CONCURRENT, questions
 
 

@@ -83,7 +83,7 @@ def test_the_command_asks_an_endpoint_for_the_pairs_of_its_tables(
     from crystalmesh_generation.training.experiment import Experiment
     from crystalmesh_generation.transitions.answers import FILE, read_answers
     from crystalmesh_generation.transitions.cli import write_transitions
-    from tests.generation.transitions.chat_server import chatting, saying
+    from tests.common.runtime.chat_server import chatting, saying
     from tests.property.crystals import write_table
 
     write_table(tmp_path / "salts.parquet", [CORPUS.entries[row].crystal for row in range(6)], {})

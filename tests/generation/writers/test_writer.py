@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from crystalmesh_common.crystal.composition_limits import composition_limits
 from crystalmesh_generation.engines.transformers_engine import TransformersEngine
 from crystalmesh_generation.language.aims import Aim
-from crystalmesh_generation.limits import composition_limits
 from crystalmesh_generation.model.files import load_model
 from crystalmesh_generation.samples.asked import Options, Prompt, Request, known_material
 from crystalmesh_generation.samples.materials import Material

@@ -5,15 +5,19 @@ from __future__ import annotations
 import typer
 
 from crystalmesh_client.cli import (
+    campaigns,
     catalogs,
+    design,
     elastic,
     embed,
     eos,
     evaluate,
+    export,
     generate,
     hull,
     match,
     materials,
+    mcp,
     md,
     mesh,
     models,
@@ -36,6 +40,9 @@ app.command(rich_help_panel="Run a mesh")(mesh.up)
 app.command(rich_help_panel="Run a mesh")(mesh.status)
 app.command(rich_help_panel="Run a mesh")(mesh.logs)
 app.command(rich_help_panel="Run a mesh")(mesh.down)
+app.command(rich_help_panel="Use a mesh")(design.design)
+app.add_typer(campaigns.app, name="campaigns", rich_help_panel="Use a mesh")
+app.command(rich_help_panel="Use a mesh")(export.export)
 app.command(rich_help_panel="Use a mesh")(evaluate.evaluate)
 app.command(rich_help_panel="Use a mesh")(relax.relax)
 app.command(rich_help_panel="Use a mesh")(md.md)
@@ -52,6 +59,7 @@ app.command(rich_help_panel="Use a mesh")(materials.materials)
 app.command(rich_help_panel="Use a mesh")(catalogs.catalogs)
 app.command(rich_help_panel="Use a mesh")(references.references)
 app.command(rich_help_panel="Use a mesh")(models.models)
+app.command(rich_help_panel="Use a mesh")(mcp.mcp)
 # Services that are installed here bring commands of their own.
 for _name, _command in brought("crystalmesh.commands"):
     add_to(app, _name, _command)

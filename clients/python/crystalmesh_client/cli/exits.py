@@ -22,6 +22,7 @@ BAD_INPUT = 3  # a crystal or request is wrong, or some crystals of a batch fail
 UNREACHABLE = 4  # no mesh is running, or it is not ready
 REFUSED = 5  # the token is missing or wrong
 BUSY = 6  # out of queue, time or memory: a retry may help
+NO_HIT = 7  # a campaign ended, and nothing that it found fulfils the target
 INTERRUPTED = 130  # Ctrl-C
 
 _CODES: tuple[tuple[type[CrystalMeshError], int], ...] = (

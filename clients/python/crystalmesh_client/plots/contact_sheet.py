@@ -5,8 +5,6 @@ All text is escaped, for transitions come from models and ids from callers.
 
 from __future__ import annotations
 
-import html
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import quote
 
@@ -19,6 +17,7 @@ from crystalmesh_client.candidates import (
 )
 from crystalmesh_client.plots.contact_sheet_style import STYLE
 from crystalmesh_client.plots.crystal_picture import conventional_cell_of, crystal_picture
+from crystalmesh_client.plots.markup import counted, escaped, formula, space_group
 from crystalmesh_client.results import Failed
 from crystalmesh_common.crystal.structure import Crystal, cell_parameters
 
@@ -51,14 +50,14 @@ def contact_sheet(
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{_text(title)}</title><style>{STYLE}</style></head><body>"
-        f"<header><h1>{_text(title)}</h1>{_asked(asked or {})}{_summary(outcomes, len(shown))}</header>"
+        f"<title>{escaped(title)}</title><style>{STYLE}</style></head><body>"
+        f"<header><h1>{escaped(title)}</h1>{_asked(asked or {})}{_summary(outcomes, len(shown))}</header>"
         f"<main>{cards}</main>{_no_crystals(outcomes)}</body></html>\n"
     )
 
 
 def _asked(asked: Mapping[str, str]) -> str:
-    items = "".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in asked.items())
+    items = "".join(f"<dt>{escaped(name)}</dt><dd>{escaped(value)}</dd>" for name, value in asked.items())
     return f'<dl class="asked">{items}</dl>' if items else ""
 
 
@@ -67,9 +66,9 @@ def _summary(outcomes: Sequence[GenerationOutcome | Failed], shown: int) -> str:
     candidates = [each for each in outcomes if isinstance(each, Candidate)]
     invalid = sum(not each.is_valid for each in candidates)
     duplicates = sum(bool(each.duplicate_of) for each in candidates)
-    counts = [_counted(len(candidates), "crystal")]
+    counts = [counted(len(candidates), "crystal")]
     if len(outcomes) > len(candidates):
-        counts.append(f"{_counted(len(outcomes) - len(candidates), 'sample')} without")
+        counts.append(f"{counted(len(outcomes) - len(candidates), 'sample')} without")
     if shown < len(candidates):
         counts.append(f"{shown} of them shown")
     boxes = "".join(
@@ -86,12 +85,12 @@ def _card(candidate: Candidate, file: str | None) -> str:
     )
     kinds = ["card"]
     kinds += ["invalid"] * (not candidate.is_valid) + ["duplicate"] * bool(candidate.duplicate_of)
-    link = "" if file is None else f'<a href="{_text(quote(file))}" download>CIF</a>'
+    link = "" if file is None else f'<a href="{escaped(quote(file))}" download>CIF</a>'
     return (
-        f'<article class="{" ".join(kinds)}" id="{_text(candidate.id)}">'
+        f'<article class="{" ".join(kinds)}" id="{escaped(candidate.id)}">'
         f"{crystal_picture(drawn.cell, drawn.numbers, drawn.frac_coords)}"
-        f"<h2><span>{_formula(candidate.formula)}</span><small>{_text(candidate.id)}</small></h2>"
-        f'<p class="symmetry">{_space_group(candidate.space_group_number)}</p>'
+        f"<h2><span>{formula(candidate.formula)}</span><small>{escaped(candidate.id)}</small></h2>"
+        f'<p class="symmetry">{space_group(candidate.space_group_number)}</p>'
         f"{_badges(candidate)}{_facts(candidate, drawn)}{_transition(candidate)}"
         f"<footer><span>{_origin(candidate.origin)}</span>{link}</footer></article>"
     )
@@ -102,9 +101,9 @@ def _badges(candidate: Candidate) -> str:
     badges += [("bad", objection) for objection in candidate.validity.objections]
     if candidate.symmetrized:
         badges.append(("", "symmetrized"))
-    marks = [f'<li class="{kind}">{_text(words)}</li>' for kind, words in badges]
+    marks = [f'<li class="{kind}">{escaped(words)}</li>' for kind, words in badges]
     if candidate.duplicate_of:
-        link = f'<a href="#{_text(quote(candidate.duplicate_of))}">{_text(candidate.duplicate_of)}</a>'
+        link = f'<a href="#{escaped(quote(candidate.duplicate_of))}">{escaped(candidate.duplicate_of)}</a>'
         marks.append(f"<li>same as {link}</li>")
     return f'<ul class="badges">{"".join(marks)}</ul>'
 
@@ -112,7 +111,7 @@ def _badges(candidate: Candidate) -> str:
 def _facts(candidate: Candidate, drawn: Crystal) -> str:
     rows = [(short_name(name), value.rounded) for name, value in candidate.predicted.items()]
     rows += list(_geometry(candidate, drawn))
-    cells = "".join(f"<tr><th>{_text(name)}</th><td>{_text(value)}</td></tr>" for name, value in rows)
+    cells = "".join(f"<tr><th>{escaped(name)}</th><td>{escaped(value)}</td></tr>" for name, value in rows)
     return f"<table>{cells}</table>"
 
 
@@ -127,12 +126,12 @@ def _geometry(candidate: Candidate, drawn: Crystal) -> Iterator[tuple[str, str]]
 
 def _transition(candidate: Candidate) -> str:
     reference = candidate.origin.reference_id
-    origin = f"from {_text(reference)}" if reference else "from nothing known"
+    origin = f"from {escaped(reference)}" if reference else "from nothing known"
     if candidate.transition is None:
         return f'<p class="from">{origin}</p>'
     cut = " …" if candidate.transition.truncated else ""
     # Tall texts scroll; a box that scrolls must be reachable by keyboard.
-    text = f'<div class="transition" tabindex="0">{_text(candidate.transition.text)}{cut}</div>'
+    text = f'<div class="transition" tabindex="0">{escaped(candidate.transition.text)}{cut}</div>'
     return f'<p class="from">{origin}</p>{text}'
 
 
@@ -142,7 +141,7 @@ def _origin(origin: SampleOrigin) -> str:
         parts.append(f"T {origin.language_model.temperature:g}")
     elif origin.ionic_substitution is not None:
         parts.append(f"p {origin.ionic_substitution.probability:.2g}")
-    return _text(" · ".join([*parts, f"seed {origin.seed}"]))
+    return escaped(" · ".join([*parts, f"seed {origin.seed}"]))
 
 
 def _no_crystals(outcomes: Sequence[GenerationOutcome | Failed]) -> str:
@@ -156,41 +155,10 @@ def _no_crystals(outcomes: Sequence[GenerationOutcome | Failed]) -> str:
     if not lines:
         return ""
     items = "".join(
-        f"<li><b>{_text(name)}</b> {_text(what)}{f'<pre>{_text(text)}</pre>' if text else ''}</li>"
+        f"<li><b>{escaped(name)}</b> {escaped(what)}{f'<pre>{escaped(text)}</pre>' if text else ''}</li>"
         for name, what, text in lines[:_MOST_FAILURES]
     )
     more = len(lines) - _MOST_FAILURES
     rest = f"<p>and {more:,} more</p>" if more > 0 else ""
-    head = _counted(len(lines), "sample")
+    head = counted(len(lines), "sample")
     return f'<section class="none"><h2>{head} without a crystal</h2><ul>{items}</ul>{rest}</section>'
-
-
-def _formula(formula: str) -> str:
-    # Every second part is a number.
-    parts = map(_text, re.split(r"(\d+(?:\.\d+)?)", formula))
-    return "".join(f"<sub>{part}</sub>" if place % 2 else part for place, part in enumerate(parts))
-
-
-def _space_group(number: int) -> str:
-    try:
-        from crystalmesh_common.crystal.symmetry import (  # noqa: PLC0415 -- needs moyopy
-            SPACE_GROUPS,
-            space_group_symbol,
-        )
-    except ImportError:
-        return f"space group {number}"
-    if not 1 <= number <= SPACE_GROUPS:
-        return "no space group found"
-    # A bar stands above the digit after a minus: -3 is 3 with a bar.
-    symbol = re.sub(r"-(\d)", r'<span class="bar">\1</span>', _text(space_group_symbol(number)))
-    symbol = re.sub(r"_(\d)", r"<sub>\1</sub>", symbol)
-    return f"<i>{symbol}</i> ({number})"
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
-
-
-def _text(given: str) -> str:
-    shown = given.encode(errors="replace").decode()
-    return html.escape(shown, quote=True)

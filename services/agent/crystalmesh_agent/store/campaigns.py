@@ -126,6 +126,11 @@ class CampaignStore(CampaignReader):
         self._tell(campaign.id)
         return campaign
 
+    def created_before(self, request_id: str, requested: CampaignSpec) -> Campaign | None:
+        """The campaign that this request id made before. Raises as `create` for another request."""
+        with self._database.reading() as connection:
+            return self._created_before(connection, request_id, content_sha256(requested))
+
     def append(self, lease: Lease, events: Sequence[CampaignEvent], *, step: str = "") -> list[Recorded]:
         """Record events in this order, all or none, and the campaign and candidates that follow from them.
 

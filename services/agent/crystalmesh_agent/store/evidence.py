@@ -29,11 +29,12 @@ def candidate_from(events: Iterable[CampaignEvent]) -> CampaignCandidate:
     candidate = CampaignCandidate(state=CandidateState.CANDIDATE_STATE_IN_PROGRESS)
     for event in events:
         candidate.campaign_id = event.campaign_id
-        _add(candidate, event)
+        add_evidence(candidate, event)
     return candidate
 
 
-def _add(candidate: CampaignCandidate, event: CampaignEvent) -> None:
+def add_evidence(candidate: CampaignCandidate, event: CampaignEvent) -> None:
+    """Take over what an event of its own says of a candidate."""
     match event.WhichOneof("event"):
         case "candidate_generated":
             made = event.candidate_generated

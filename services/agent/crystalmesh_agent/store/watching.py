@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Self
 
@@ -96,7 +96,7 @@ class EventFeed:
             with suppress(asyncio.CancelledError):
                 await self._follower
 
-    async def watch(self, campaign_id: str, after_sequence: int = 0) -> AsyncIterator[CampaignEvent]:
+    async def watch(self, campaign_id: str, after_sequence: int = 0) -> AsyncGenerator[CampaignEvent, None]:
         """The events that follow, past ones and then each as it happens, to the campaign's last.
 
         Raises ResourceNotFoundError, InvalidFieldError when there is no such sequence yet, WrongStateError

@@ -7,18 +7,23 @@ ten times as fast (0.4 ms against 4 ms a crystal).
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
 import numpy as np
 from moyopy import Cell, MoyoDataset, SpaceGroupType, minkowski_reduce
 
+from crystalmesh_common.crystal.composition import reduced_composition
 from crystalmesh_common.crystal.structure import Crystal
 from crystalmesh_common.runtime.errors import InvalidCrystalError
 
 SPACE_GROUPS = 230
 """How many there are; their numbers start at 1."""
 DEFAULT_SYMPREC_ANGSTROM = 0.01
+
+_VOLUME_KEPT = 0.05
+"""A larger change of the volume per atom than this part means that symmetry was forced upon the crystal."""
 
 # It warns about operations of supercells that the input cell cannot show; nobody here asks for those.
 logging.getLogger("moyo").setLevel(logging.ERROR)
@@ -85,6 +90,22 @@ def primitive_cell(crystal: Crystal, *, symprec: float = DEFAULT_SYMPREC_ANGSTRO
 def conventional_cell(crystal: Crystal, *, symprec: float = DEFAULT_SYMPREC_ANGSTROM) -> Crystal:
     """The standard conventional cell; else as `primitive_cell`."""
     return _crystal(_dataset(crystal, symprec).std_cell, crystal.id)
+
+
+def keeps_its_atoms(crystal: Crystal, other: Crystal) -> bool:
+    """Whether another cell of a crystal has its composition and density: none of its atoms was merged."""
+    density = len(crystal) / crystal.volume
+    kept = abs(len(other) / other.volume / density - 1) < _VOLUME_KEPT
+    return kept and reduced_composition(other) == reduced_composition(crystal)
+
+
+def atoms_in_primitive_cell(crystal: Crystal, *, symprec: float = DEFAULT_SYMPREC_ANGSTROM) -> int:
+    """How many atoms the primitive cell has; of the given cell, where symmetry would merge atoms."""
+    with suppress(InvalidCrystalError):
+        primitive = primitive_cell(crystal, symprec=symprec)
+        if keeps_its_atoms(crystal, primitive):
+            return len(primitive)
+    return len(crystal)
 
 
 def _dataset(crystal: Crystal, symprec: float) -> MoyoDataset:

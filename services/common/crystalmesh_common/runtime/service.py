@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic
+from typing import Any, Generic, Protocol
 
 import structlog
 from grpc_health.v1 import health_pb2_grpc
@@ -33,12 +33,26 @@ from crystalmesh_common.runtime.tracing import configure_tracing
 _log = structlog.get_logger(__name__)
 
 
+class Companion(Protocol):
+    """Work of a service that goes on beside its calls, on the event loop of its server."""
+
+    async def start(self) -> None:
+        """Begin; the service is ready once this has returned."""
+
+    async def drain(self) -> None:
+        """End the calls that would wait for long: no new ones come."""
+
+    async def stop(self) -> None:
+        """End, after the last call."""
+
+
 @dataclass(frozen=True)
 class Hosted:
     """What a service brings to whichever runtime hosts it."""
 
     registrations: Sequence[AddToServer]
     runners: Sequence[Runner[Any, Any, Any]] = ()
+    companions: Sequence[Companion] = ()
 
 
 @dataclass(frozen=True)
@@ -132,6 +146,8 @@ class StandaloneProcess(Generic[SettingsT]):
         try:
             for runner in self._hosted.runners:
                 await runner.start()
+            for companion in self._hosted.companions:
+                await companion.start()
         except Exception as error:  # noqa: BLE001 -- whatever a model raises, its server cannot serve
             _log.error("model_not_loaded", exc_info=error)
             return False
@@ -143,7 +159,11 @@ class StandaloneProcess(Generic[SettingsT]):
         """Drain: NOT_SERVING first, then refuse new calls, then let running ones end."""
         _log.info("draining")
         await self._health.set_serving(serving=False)
+        for companion in self._hosted.companions:
+            await companion.drain()
         await self._server.stop(self._pipeline)
+        for companion in self._hosted.companions:
+            await companion.stop()
         for runner in self._hosted.runners:
             await runner.stop()
         if self._tracing is not None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from crystalmesh_generation.limits import CompositionLimits
+from crystalmesh_common.crystal.composition_limits import CompositionLimits
 
 
 class Until(StrEnum):

@@ -17,13 +17,13 @@ from vllm import SamplingParams
 from vllm.config import VllmConfig
 from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor, MoveDirectionality
 
+from crystalmesh_common.crystal.composition_limits import CompositionLimits
 from crystalmesh_generation.engines.engine import Rules, Sampling, TextOrder, Until
 from crystalmesh_generation.engines.sampling import choose
 from crystalmesh_generation.engines.text import Text
 from crystalmesh_generation.grammar.automaton import Grammar
 from crystalmesh_generation.language.tokenizer import WordTokenizer
 from crystalmesh_generation.language.words import CRYSTAL
-from crystalmesh_generation.limits import CompositionLimits
 
 _ORDER = "crystalmesh_order"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Set as AbstractSet
 
+from crystalmesh_common.crystal.composition_limits import CompositionLimits
 from crystalmesh_common.runtime.errors import ContradictoryTargetError
-from crystalmesh_generation.limits import CompositionLimits
 
 
 class AtomsSoFar:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from crystalmesh_common.crystal.composition_limits import CompositionLimits
 from crystalmesh_common.crystal.structure import cell_from_parameters
 from crystalmesh_common.runtime.errors import ContradictoryTargetError
 from crystalmesh_generation.engines.engine import Rules
@@ -10,7 +11,6 @@ from crystalmesh_generation.grammar.compositions import AtomsSoFar
 from crystalmesh_generation.grammar.places import FreePlaces
 from crystalmesh_generation.grammar.vocabulary import BoolArray, Numeral, Vocabulary
 from crystalmesh_generation.language.alx import MIN_ANGLE_DEGREES
-from crystalmesh_generation.limits import CompositionLimits
 
 
 class CrystalText:

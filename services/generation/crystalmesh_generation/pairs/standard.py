@@ -7,10 +7,9 @@ from contextlib import suppress
 import numpy as np
 from moyopy import niggli_reduce
 
-from crystalmesh_common.crystal.composition import reduced_composition
 from crystalmesh_common.crystal.description.elements import ELECTRONEGATIVITIES
 from crystalmesh_common.crystal.structure import Crystal, FloatArray, IntArray, cell_parameters
-from crystalmesh_common.crystal.symmetry import primitive_cell
+from crystalmesh_common.crystal.symmetry import keeps_its_atoms, primitive_cell
 from crystalmesh_common.runtime.errors import InvalidCrystalError
 
 SYMPREC_ANGSTROM = 0.1
@@ -18,8 +17,6 @@ SYMPREC_ANGSTROM = 0.1
 
 _TOLERANCES_ANGSTROM = (SYMPREC_ANGSTROM, 0.03, 0.01, 0.001)
 _LEAST_ANGLE_DEGREES, _LARGEST_ANGLE_DEGREES = 30.0, 150.0
-_VOLUME_KEPT = 0.05
-"""A larger change of the volume per atom than this part means that symmetry was forced upon the crystal."""
 
 
 def standard_setting(crystal: Crystal) -> Crystal:
@@ -37,13 +34,6 @@ def wrapped(frac_coords: FloatArray) -> FloatArray:
     """The images in [0, 1), also after rounding to single precision."""
     inside = frac_coords - np.floor(frac_coords)
     return np.where(inside > 1 - 1e-6, 0.0, inside)
-
-
-def keeps_its_atoms(crystal: Crystal, other: Crystal) -> bool:
-    """Whether another cell of a crystal has its composition and density: none of its atoms was merged."""
-    density = len(crystal) / crystal.volume
-    kept = abs(len(other) / other.volume / density - 1) < _VOLUME_KEPT
-    return kept and reduced_composition(other) == reduced_composition(crystal)
 
 
 def electronegativity_ranks(numbers: IntArray) -> IntArray:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from crystalmesh_common.crystal.composition import Composition
+from crystalmesh_common.crystal.composition_limits import CompositionLimits
 from crystalmesh_common.crystal.structure import Crystal
 from crystalmesh_common.runtime.errors import InvalidCrystalError, TooManyAtomsError
 from crystalmesh_generation.language.aims import Aim
 from crystalmesh_generation.language.alx import write_alx
 from crystalmesh_generation.language.portrait import TOLD_PROPERTIES, Portrait, portrait_of
-from crystalmesh_generation.limits import CompositionLimits
 from crystalmesh_generation.pairs.standard import standard_setting
 
 
@@ -80,6 +81,7 @@ class Options:
     symmetrize_within_angstrom: float = 0.0  # 0: leave crystals as they are
     draws_references: bool = True
     with_transition: bool = True
+    known: Collection[Composition] = frozenset()  # formulas that the caller has enough of
 
 
 @dataclass(frozen=True, eq=False)

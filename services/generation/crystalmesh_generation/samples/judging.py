@@ -15,10 +15,10 @@ from crystalmesh_common.crystal.description.property_text import Range
 from crystalmesh_common.crystal.distances import shortest_distance
 from crystalmesh_common.crystal.generative_validity import validity_of
 from crystalmesh_common.crystal.structure import Crystal
-from crystalmesh_common.crystal.symmetry import primitive_cell, symmetry_of
+from crystalmesh_common.crystal.symmetry import atoms_in_primitive_cell, symmetry_of
 from crystalmesh_common.runtime.errors import InvalidCrystalError
 from crystalmesh_generation.language.aims import Aim
-from crystalmesh_generation.pairs.standard import SYMPREC_ANGSTROM, keeps_its_atoms
+from crystalmesh_generation.pairs.standard import SYMPREC_ANGSTROM
 
 _SYSTEM_ENDS = {
     "triclinic": 2,
@@ -102,15 +102,7 @@ def _in_ranges(crystal: Crystal, aim: Aim) -> bool:
     if density is not None and not _within(density_g_per_cubic_centimeter(crystal), density):
         return False
     atoms = aim.ranges.get("atoms_in_cell")
-    return atoms is None or _within(_primitive_atoms(crystal), atoms)
-
-
-def _primitive_atoms(crystal: Crystal) -> int:
-    with suppress(InvalidCrystalError):
-        primitive = primitive_cell(crystal, symprec=SYMPREC_ANGSTROM)
-        if keeps_its_atoms(crystal, primitive):
-            return len(primitive)
-    return len(crystal)
+    return atoms is None or _within(atoms_in_primitive_cell(crystal, symprec=SYMPREC_ANGSTROM), atoms)
 
 
 def _within(value: float, wanted: Range) -> bool:

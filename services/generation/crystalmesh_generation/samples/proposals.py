@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from crystalmesh_common.crystal.structure import Crystal
@@ -74,7 +74,7 @@ class Proposal:
     transition: Told | None = None
     log_probability: float | None = None
     symmetrized: bool = False
-    hull_ev_per_atom: float | None = None  # what a screen predicts; None: it was not asked, or cannot tell
+    screened: Mapping[str, float] = field(default_factory=dict)  # what a screen predicts, by the same names
 
 
 @dataclass(frozen=True, eq=False)

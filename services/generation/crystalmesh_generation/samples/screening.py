@@ -1,8 +1,8 @@
-"""How far proposals are likely to lie above the hull, so that the best of several can be kept."""
+"""What proposals are likely to be like, so that the best of several can be kept."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from typing import Protocol
@@ -19,18 +19,17 @@ _log = structlog.get_logger(__name__)
 class Screen(Protocol):
     """Predicts without relaxing."""
 
-    def hull_distances(self, crystals: Sequence[Crystal]) -> Sequence[float | None]:
-        """In eV/atom, in order; None for a crystal of which nothing can be said."""
+    def predicted(self, crystals: Sequence[Crystal], names: Collection[str]) -> Sequence[Mapping[str, float]]:
+        """The properties with these names in the API, in order of the crystals; what cannot be told is absent."""
         ...
 
 
 class PropertyScreen:
-    """The graph network that ships with the property service, about 2 ms a crystal."""
+    """The graph networks that ship with the property service, about 2 ms a crystal for each that is asked."""
 
     def __init__(self, device: str) -> None:
-        """Raises ModelFailedError where no shipped network predicts hull distances."""
-        from crystalmesh_property.properties import Property  # noqa: PLC0415 -- another service's package
-        from crystalmesh_property.serving.folders import SHIPPED, find_models  # noqa: PLC0415 -- likewise
+        """Raises UnsupportedQuantityError where no network ships that can be loaded."""
+        from crystalmesh_property.serving.folders import SHIPPED, find_models  # noqa: PLC0415 -- another service's package
         from crystalmesh_property.serving.models import ServedModels  # noqa: PLC0415 -- likewise
         from crystalmesh_property.serving.predictor import Predictor  # noqa: PLC0415 -- likewise
 
@@ -38,15 +37,16 @@ class PropertyScreen:
         self._predictor = Predictor.load(folders, device)
         served = ServedModels(folders)
         served.loaded(self._predictor.infos)
-        self._plan = served.plan("", (Property.ENERGY_ABOVE_HULL,))
+        self._questions = served.plan("", ())
 
-    def hull_distances(self, crystals: Sequence[Crystal]) -> Sequence[float | None]:
-        distances: list[float | None] = [None] * len(crystals)
+    def predicted(self, crystals: Sequence[Crystal], names: Collection[str]) -> Sequence[Mapping[str, float]]:
+        told: list[Mapping[str, float]] = [{} for _ in crystals]
+        plan = tuple(question for question in self._questions if question.property in names)
         sound = [position for position, crystal in enumerate(crystals) if _is_sound(crystal)]
-        outcomes = self._predictor.predict([crystals[position] for position in sound], self._plan)
+        outcomes = self._predictor.predict([crystals[position] for position in sound], plan)
         for position, outcome in zip(sound, outcomes, strict=True):
-            distances[position] = _distance(outcome)
-        return distances
+            told[position] = _values(outcome)
+        return told
 
 
 def property_screen(device: str) -> PropertyScreen | None:
@@ -68,5 +68,5 @@ def _is_sound(crystal: Crystal) -> bool:
     return False
 
 
-def _distance(outcome: object) -> float | None:
-    return next((float(each.value) for each in getattr(outcome, "values", ())), None)
+def _values(outcome: object) -> Mapping[str, float]:
+    return {str(each.property): float(each.value) for each in getattr(outcome, "values", ())}

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
+from crystalmesh_common.crystal.composition_limits import CompositionLimits
 from crystalmesh_common.crystal.structure import Crystal
 from crystalmesh_common.runtime.errors import CrystalMeshError
 from crystalmesh_generation.language.alx import write_alx
-from crystalmesh_generation.limits import CompositionLimits
 from crystalmesh_generation.samples.asked import KnownMaterial
 from crystalmesh_generation.samples.proposals import Author, Origin, SubstitutedBy, Told
 from crystalmesh_generation.substitution.choosing import NoSubstitutionError

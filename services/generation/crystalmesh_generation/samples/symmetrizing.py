@@ -6,11 +6,11 @@ from contextlib import suppress
 from dataclasses import replace
 
 from crystalmesh_common.crystal.structure import Crystal
-from crystalmesh_common.crystal.symmetry import primitive_cell, space_group_number
+from crystalmesh_common.crystal.symmetry import keeps_its_atoms, primitive_cell, space_group_number
 from crystalmesh_common.crystal.text import crystal_to_cif
 from crystalmesh_common.runtime.errors import InvalidCrystalError
 from crystalmesh_generation.language.aims import Aim
-from crystalmesh_generation.pairs.standard import SYMPREC_ANGSTROM, keeps_its_atoms
+from crystalmesh_generation.pairs.standard import SYMPREC_ANGSTROM
 from crystalmesh_generation.samples.judging import has_symmetry
 
 _STEPS = 6

@@ -14,9 +14,9 @@ from math import gcd
 from random import Random
 
 from crystalmesh_common.crystal.composition import Composition
+from crystalmesh_common.crystal.composition_limits import CompositionLimits
 from crystalmesh_common.crystal.elements import symbol_of
 from crystalmesh_common.runtime.errors import ContradictoryTargetError
-from crystalmesh_generation.limits import CompositionLimits
 from crystalmesh_generation.substitution.elements import ElementTable, plausibility
 
 Substitutions = tuple[tuple[int, int], ...]

@@ -10,10 +10,10 @@ from random import Random
 import numpy as np
 
 from crystalmesh_common.crystal.composition import Composition, composition_of
+from crystalmesh_common.crystal.composition_limits import CompositionLimits
 from crystalmesh_common.crystal.elements import symbol_of
 from crystalmesh_common.crystal.matching import same_structure
 from crystalmesh_common.crystal.structure import Crystal, IntArray
-from crystalmesh_generation.limits import CompositionLimits
 from crystalmesh_generation.substitution.balance import keeps_balance
 from crystalmesh_generation.substitution.choosing import Choices, NoSubstitutionError, Substitutions
 from crystalmesh_generation.substitution.elements import ElementTable

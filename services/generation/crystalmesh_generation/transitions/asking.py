@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from crystalmesh_common.runtime.chat.endpoint import QuestionRefusedError
 from crystalmesh_common.runtime.errors import CrystalMeshError
 from crystalmesh_generation.language.words import SPECIAL
 from crystalmesh_generation.transitions.answers import Answer, AnswerLog
-from crystalmesh_generation.transitions.endpoint import Endpoint, QuestionRefusedError, Said
+from crystalmesh_generation.transitions.endpoint import Endpoint, Said
 from crystalmesh_generation.transitions.prompts import Prompt
 
 _MOST_CHARACTERS = 4000

@@ -1,31 +1,17 @@
-"""Asking an OpenAI-compatible endpoint that is slow, busy, or out of reach."""
+"""Having an OpenAI-compatible endpoint answer questions about pairs of materials."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self
 
-import httpx2
-
-from crystalmesh_common.runtime.errors import InvalidFieldError, TokenInvalidError, UnreachableError
+from crystalmesh_common.runtime.chat.endpoint import ChatEndpoint
+from crystalmesh_common.runtime.errors import UnreachableError
 from crystalmesh_generation.transitions.prompts import Prompt
 from crystalmesh_generation.transitions.settings import TransitionsConfig
-
-_WORTH_RETRYING = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
-_MAX_ANSWER_BYTES = 1 << 22
-_SHOWN_CHARACTERS = 200
-_FIRST_WAIT_SECONDS = 1.0
-
-
-class QuestionRefusedError(InvalidFieldError):
-    """The endpoint does not answer this question, however often it is asked."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +23,7 @@ class Said:
 
 
 class Endpoint:
-    """A chat endpoint. Asks again, after waits that double, when it fails or answers nonsense.
-
-    An endpoint that says how long to wait (Retry-After) is waited for. The key goes into a header for the
-    host that was configured, and nowhere else: redirects are not followed.
-    """
+    """A chat endpoint that is asked about pairs, with the patience of `ChatEndpoint`."""
 
     def __init__(
         self,
@@ -50,18 +32,7 @@ class Endpoint:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._config = config
-        self._sleep = sleep
-        self._key = config.key()
-        self._url = f"{config.base_url}/chat/completions"
-        # The library tells every request at the level of information, which is not news.
-        logging.getLogger("httpx2").setLevel(logging.WARNING)
-        self._client = httpx2.AsyncClient(
-            headers={"User-Agent": "crystalmesh"}
-            | ({"Authorization": f"Bearer {self._key}"} if self._key else {}),
-            timeout=httpx2.Timeout(config.timeout_seconds),
-            limits=httpx2.Limits(max_connections=config.concurrent),
-            follow_redirects=False,
-        )
+        self._chat = ChatEndpoint(config, connections=config.concurrent, sleep=sleep)
 
     async def __aenter__(self) -> Self:
         return self
@@ -69,7 +40,7 @@ class Endpoint:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._client.aclose()
+        await self._chat.__aexit__(kind, error, trace)
 
     async def answer(self, prompt: Prompt) -> Said:
         """What the model says.
@@ -77,102 +48,24 @@ class Endpoint:
         Raises QuestionRefusedError where the question is at fault, TokenInvalidError where the key is, and
         UnreachableError where asking again did not help.
         """
-        reason, wait = "", 0.0
-        for attempt in range(self._config.attempts):
-            if attempt:
-                await self._sleep(wait)
-            wait = min(_FIRST_WAIT_SECONDS * 2**attempt, self._config.longest_wait_seconds)
-            try:
-                async with asyncio.timeout(self._config.timeout_seconds):
-                    status, headers, content = await self._post(prompt)
-            except (httpx2.TransportError, httpx2.DecodingError, TimeoutError) as error:
-                reason = self._reason(error)
-                continue
-            if status == httpx2.codes.OK:
-                said = _said(content)
-                if said is not None:
-                    return said
-                reason = "it answers with something else than a completion"
-                continue
-            self._refuse(status, content)
-            reason = f"HTTP {status}"
-            wait = max(wait, _retry_after_seconds(headers.get("Retry-After")))
-            if wait > self._config.longest_wait_seconds:
-                raise self._unreachable(f"it asks to wait {wait:.0f} s")
-        raise self._unreachable(reason)
-
-    async def _post(self, prompt: Prompt) -> tuple[int, httpx2.Headers, bytes]:
-        body = {
-            "model": self._config.model,
+        question = {
             "messages": prompt.messages,
             "temperature": self._config.temperature,
             "max_tokens": self._config.most_tokens,
         }
-        async with self._client.stream("POST", self._url, json=body) as response:
-            content = bytearray()
-            async for part in response.aiter_bytes():
-                content += part
-                if len(content) > _MAX_ANSWER_BYTES:
-                    break
-        return response.status_code, response.headers, bytes(content)
-
-    def _refuse(self, status: int, content: bytes) -> None:
-        """Raise what a status means for good; return where asking again may help."""
-        if status in _WORTH_RETRYING:
-            return
-        if status in {401, 403}:
-            raise TokenInvalidError(
-                f"{self._host} does not accept the key in {self._config.key_variable or 'no variable'} "
-                f"(HTTP {status})"
-            )
-        detail = self._without_key(" ".join(content[:4096].decode("utf-8", errors="replace").split()))
-        raise QuestionRefusedError(
-            f"{self._host} refuses the question (HTTP {status}): {detail[:_SHOWN_CHARACTERS]}",
-            field="transitions",
-        )
-
-    def _without_key(self, text: str) -> str:
-        return text.replace(self._key, "***") if self._key else text
-
-    def _reason(self, error: Exception) -> str:
-        if isinstance(error, TimeoutError | httpx2.TimeoutException):
-            return f"no answer within {self._config.timeout_seconds:g} s"
-        text = str(error) or type(error).__name__
-        return self._without_key(text.splitlines()[0])[:_SHOWN_CHARACTERS]
-
-    def _unreachable(self, reason: str) -> UnreachableError:
-        return UnreachableError(
-            f"{self._host} cannot be asked ({reason}). What it wrote so far is kept, and the same command "
-            "goes on from there",
-            host=self._host,
-        )
-
-    @property
-    def _host(self) -> str:
-        return httpx2.URL(self._url).host
+        try:
+            return await self._chat.ask(question, _said)
+        except UnreachableError as error:
+            raise UnreachableError(
+                f"{error.message}. What it wrote so far is kept, and the same command goes on from there",
+                host=error.details["host"],
+            ) from error
 
 
-def _said(content: bytes) -> Said | None:
+def _said(answer: Any) -> Said | None:
     """The message of a completion; None for anything that is none."""
-    try:
-        answer: Any = json.loads(content)
-        choice = answer["choices"][0]
-        text = choice["message"]["content"]
-        # A model that declines may have no content, and says so elsewhere.
-        text = "" if text is None else text
-        finished = choice.get("finish_reason")
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
-        return None
-    return Said(text, cut_off=finished == "length") if isinstance(text, str) else None
-
-
-def _retry_after_seconds(header: str | None) -> float:
-    """The wait that a header asks for, in seconds or until a date; 0 where there is none to understand."""
-    if header is None:
-        return 0.0
-    if header.strip().isdecimal():
-        return float(header)
-    try:
-        return (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds()
-    except (TypeError, ValueError):
-        return 0.0
+    choice = answer["choices"][0]
+    text = choice["message"]["content"]
+    # A model that declines may have no content, and says so elsewhere.
+    text = "" if text is None else text
+    return Said(text, cut_off=choice.get("finish_reason") == "length") if isinstance(text, str) else None

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from crystalmesh_common.crystal.composition_limits import composition_limits
 from crystalmesh_common.runtime.durable import file_sha256
 from crystalmesh_common.runtime.errors import CrystalMeshError, DataCorruptError, ModelFailedError
 from crystalmesh_common.runtime.model_folders import ModelFolder
 from crystalmesh_generation.engines.engine import Engine, Rules, Sampling, TextOrder, Until
 from crystalmesh_generation.language.aims import Aim
 from crystalmesh_generation.language.templates import crystal_prompt, opening
-from crystalmesh_generation.limits import composition_limits
 from crystalmesh_generation.samples.materials import held_materials
 from crystalmesh_generation.samples.references import References
 from crystalmesh_generation.samples.screening import property_screen

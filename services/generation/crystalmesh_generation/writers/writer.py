@@ -23,7 +23,7 @@ from crystalmesh_generation.language.alx import write_alx
 from crystalmesh_generation.language.prose import prose
 from crystalmesh_generation.language.templates import facts_prompt
 from crystalmesh_generation.samples.asked import KnownMaterial
-from crystalmesh_generation.samples.choosing import best_of
+from crystalmesh_generation.samples.choosing import best_of, screened_for
 from crystalmesh_generation.samples.judging import judge
 from crystalmesh_generation.samples.proposals import NoCrystal, Proposal, Told
 from crystalmesh_generation.samples.references import References
@@ -272,26 +272,24 @@ class Writer:
                 sample.proposals[position] = replace(sample.proposals[position], values=told)
 
     def _screen_out(self, samples: Sequence[Sample]) -> None:
-        """Give proposals between which there is a choice their predicted hull distances."""
+        """Give proposals between which there is a choice what a screen predicts, all crystals at once."""
         if self._screen is None:
             return
-        open_ones = [
-            (sample, position)
-            for sample in samples
-            if len(sample.proposals) > 1
-            for position, proposal in enumerate(sample.proposals)
-            if proposal.judgement.valid
-        ]
-        if not open_ones:
-            return
+        open_ones: list[tuple[Sample, int]] = []
+        names: set[str] = set()
+        for sample in samples:
+            valid = [n for n, proposal in enumerate(sample.proposals) if proposal.judgement.valid]
+            if len(valid) > 1:
+                open_ones += [(sample, position) for position in valid]
+                names |= screened_for(sample.request.prompt.aim.ranges)
         if not open_ones:
             return
         with memory_errors_typed():
-            distances = self._screen.hull_distances(
-                [sample.proposals[position].crystal for sample, position in open_ones]
+            predicted = self._screen.predicted(
+                [sample.proposals[position].crystal for sample, position in open_ones], names
             )
-        for (sample, position), distance in zip(open_ones, distances, strict=True):
-            sample.proposals[position] = replace(sample.proposals[position], hull_ev_per_atom=distance)
+        for (sample, position), values in zip(open_ones, predicted, strict=True):
+            sample.proposals[position] = replace(sample.proposals[position], screened=values)
 
     def _crystal_words(self, crystal: Crystal, name: str) -> list[int]:
         """What the model's regression head reads; nothing where there is no head, or it cannot read it."""
@@ -312,7 +310,9 @@ class Writer:
         if not sample.proposals:
             return sample.failure
         model = self._models.get(sample.request.options.model)
-        return Made(best_of(sample.proposals, self.known), sample.crystal_id, model.facts if model else None)
+        request = sample.request
+        best = best_of(sample.proposals, request.prompt.aim.ranges, self.known, request.options.known)
+        return Made(best, sample.crystal_id, model.facts if model else None)
 
     def _forget(self, sample: Sample) -> None:
         self._drop_texts(sample)

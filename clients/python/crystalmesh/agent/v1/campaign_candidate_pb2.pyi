@@ -155,7 +155,7 @@ class CampaignCandidate(_message.Message):
 
     @_builtins.property
     def starting_material(self) -> Global___StartingMaterial:
-        """The known material that it started from. Unset: none."""
+        """The material that it started from. Unset: none, or one that the generator drew."""
 
     @_builtins.property
     def generated(self) -> _candidate_pb2.Candidate:
@@ -219,7 +219,7 @@ Global___CampaignCandidate: _TypeAlias = CampaignCandidate  # noqa: Y015
 
 @_typing.final
 class StartingMaterial(_message.Message):
-    """StartingMaterial names the known material that a candidate started from."""
+    """StartingMaterial names the known material, or the earlier candidate, that a candidate started from."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -229,7 +229,7 @@ class StartingMaterial(_message.Message):
     FORMULA_FIELD_NUMBER: _builtins.int
     SIMILARITY_FIELD_NUMBER: _builtins.int
     catalog: _builtins.str
-    """The catalog."""
+    """The catalog. Empty: `material_id` is an earlier candidate of the same campaign."""
     catalog_version: _builtins.str
     """The catalog's version."""
     material_id: _builtins.str
@@ -307,7 +307,10 @@ class TargetFit(_message.Message):
     fulfilled: _builtins.bool
     """Whether all parts of the target hold."""
     score: _builtins.float
-    """One number in [0, 1] that ranks go by; larger is better, 1 fulfils everything."""
+    """One number in [0, 1] that ranks go by; larger is better. Half of it says whether all parts hold, the other
+    half how probable that is, given how far the values may be off: 1 fulfils everything for sure, and what
+    misses anything has less than 0.5.
+    """
     @_builtins.property
     def misses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What is missed, one sentence each. Empty: nothing."""

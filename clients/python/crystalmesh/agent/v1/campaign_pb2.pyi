@@ -138,6 +138,7 @@ class CampaignSpec(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     SKIP_RETRIEVAL_FIELD_NUMBER: _builtins.int
     SKIP_TRANSITION_FIELD_NUMBER: _builtins.int
+    ALLOW_RADIOACTIVE_ELEMENTS_FIELD_NUMBER: _builtins.int
     display_name: _builtins.str
     """What people call it, at most 200 characters. Unset: written from the target."""
     hits_wanted: _builtins.int
@@ -158,6 +159,10 @@ class CampaignSpec(_message.Message):
     """Generate without reference materials, to see what retrieval is worth."""
     skip_transition: _builtins.bool
     """Generate without transitions, to see what they are worth."""
+    allow_radioactive_elements: _builtins.bool
+    """Make crystals of elements without stable isotopes, too (Tc, Pm, Po and all that are heavier). Those that the
+    target names are used in any case.
+    """
     @_builtins.property
     def target(self) -> _target_pb2.Target:
         """What is wanted. Required, with at least one part set. A range of
@@ -174,7 +179,9 @@ class CampaignSpec(_message.Message):
 
     @_builtins.property
     def models(self) -> Global___CampaignModels:
-        """Models to use. Unset: every service's default, as it is when the campaign is created."""
+        """Models to use. Unset: every service's default, as it is when the campaign is created; of property models,
+        the one that the service prefers for each property.
+        """
 
     def __init__(
         self,
@@ -192,10 +199,11 @@ class CampaignSpec(_message.Message):
         seed: _builtins.int = ...,
         skip_retrieval: _builtins.bool = ...,
         skip_transition: _builtins.bool = ...,
+        allow_radioactive_elements: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "models", b"models", "target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "catalog", b"catalog", "display_name", b"display_name", "generators", b"generators", "hits_wanted", b"hits_wanted", "max_rounds_without_progress", b"max_rounds_without_progress", "models", b"models", "planner", b"planner", "reference", b"reference", "seed", b"seed", "skip_retrieval", b"skip_retrieval", "skip_transition", b"skip_transition", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_radioactive_elements", b"allow_radioactive_elements", "budget", b"budget", "catalog", b"catalog", "display_name", b"display_name", "generators", b"generators", "hits_wanted", b"hits_wanted", "max_rounds_without_progress", b"max_rounds_without_progress", "models", b"models", "planner", b"planner", "reference", b"reference", "seed", b"seed", "skip_retrieval", b"skip_retrieval", "skip_transition", b"skip_transition", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -28,23 +28,23 @@ from crystalmesh.generation.v1 import transition_pb2 as crystalmesh_dot_generati
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*crystalmesh/generation/v1/generation.proto\x12\x19\x63rystalmesh.generation.v1\x1a#crystalmesh/crystal/v1/target.proto\x1a)crystalmesh/generation/v1/candidate.proto\x1a*crystalmesh/generation/v1/transition.proto\x1a\x17google/rpc/status.proto\"\x99\x03\n\x0fGenerateRequest\x12<\n\x07prompts\x18\x01 \x03(\x0b\x32+.crystalmesh.generation.v1.GenerationPrompt\x12\x1a\n\x12samples_per_prompt\x18\x02 \x01(\r\x12\x37\n\tgenerator\x18\x03 \x01(\x0e\x32$.crystalmesh.generation.v1.Generator\x12\r\n\x05model\x18\x04 \x01(\t\x12<\n\x08sampling\x18\x05 \x01(\x0b\x32*.crystalmesh.generation.v1.SamplingOptions\x12\x45\n\x0b\x63onstraints\x18\x06 \x01(\x0b\x32\x30.crystalmesh.generation.v1.GenerationConstraints\x12\x46\n\x11missing_reference\x18\x07 \x01(\x0e\x32+.crystalmesh.generation.v1.MissingReference\x12\x17\n\x0fskip_transition\x18\x08 \x01(\x08\"\xa8\x01\n\x10GenerationPrompt\x12\n\n\x02id\x18\x01 \x01(\t\x12.\n\x06target\x18\x02 \x01(\x0b\x32\x1e.crystalmesh.crystal.v1.Target\x12?\n\treference\x18\x03 \x01(\x0b\x32,.crystalmesh.generation.v1.ReferenceMaterial\x12\x17\n\x0ftransition_text\x18\x04 \x01(\t\"\xf0\x01\n\x15GenerationConstraints\x12\x15\n\runconstrained\x18\x01 \x01(\x08\x12\x16\n\tmax_atoms\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\"\n\x15min_distance_angstrom\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\nsymmetrize\x18\x04 \x01(\x08\x12(\n\x1bsymmetry_tolerance_angstrom\x18\x05 \x01(\x01H\x02\x88\x01\x01\x42\x0c\n\n_max_atomsB\x18\n\x16_min_distance_angstromB\x1e\n\x1c_symmetry_tolerance_angstrom\"\x8d\x02\n\x10GenerateResponse\x12\x11\n\tprompt_id\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\r\x12\x19\n\x0csample_index\x18\x03 \x01(\rH\x01\x88\x01\x01\x12\x39\n\tcandidate\x18\x04 \x01(\x0b\x32$.crystalmesh.generation.v1.CandidateH\x00\x12@\n\rparse_failure\x18\x05 \x01(\x0b\x32\'.crystalmesh.generation.v1.ParseFailureH\x00\x12#\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcomeB\x0f\n\r_sample_index*f\n\tGenerator\x12\x19\n\x15GENERATOR_UNSPECIFIED\x10\x00\x12\x1c\n\x18GENERATOR_LANGUAGE_MODEL\x10\x01\x12 \n\x1cGENERATOR_IONIC_SUBSTITUTION\x10\x02*m\n\x10MissingReference\x12!\n\x1dMISSING_REFERENCE_UNSPECIFIED\x10\x00\x12\x1a\n\x16MISSING_REFERENCE_DRAW\x10\x01\x12\x1a\n\x16MISSING_REFERENCE_OMIT\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*crystalmesh/generation/v1/generation.proto\x12\x19\x63rystalmesh.generation.v1\x1a#crystalmesh/crystal/v1/target.proto\x1a)crystalmesh/generation/v1/candidate.proto\x1a*crystalmesh/generation/v1/transition.proto\x1a\x17google/rpc/status.proto\"\x99\x03\n\x0fGenerateRequest\x12<\n\x07prompts\x18\x01 \x03(\x0b\x32+.crystalmesh.generation.v1.GenerationPrompt\x12\x1a\n\x12samples_per_prompt\x18\x02 \x01(\r\x12\x37\n\tgenerator\x18\x03 \x01(\x0e\x32$.crystalmesh.generation.v1.Generator\x12\r\n\x05model\x18\x04 \x01(\t\x12<\n\x08sampling\x18\x05 \x01(\x0b\x32*.crystalmesh.generation.v1.SamplingOptions\x12\x45\n\x0b\x63onstraints\x18\x06 \x01(\x0b\x32\x30.crystalmesh.generation.v1.GenerationConstraints\x12\x46\n\x11missing_reference\x18\x07 \x01(\x0e\x32+.crystalmesh.generation.v1.MissingReference\x12\x17\n\x0fskip_transition\x18\x08 \x01(\x08\"\xa8\x01\n\x10GenerationPrompt\x12\n\n\x02id\x18\x01 \x01(\t\x12.\n\x06target\x18\x02 \x01(\x0b\x32\x1e.crystalmesh.crystal.v1.Target\x12?\n\treference\x18\x03 \x01(\x0b\x32,.crystalmesh.generation.v1.ReferenceMaterial\x12\x17\n\x0ftransition_text\x18\x04 \x01(\t\"\x88\x02\n\x15GenerationConstraints\x12\x15\n\runconstrained\x18\x01 \x01(\x08\x12\x16\n\tmax_atoms\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\"\n\x15min_distance_angstrom\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x12\n\nsymmetrize\x18\x04 \x01(\x08\x12(\n\x1bsymmetry_tolerance_angstrom\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x16\n\x0eknown_formulas\x18\x06 \x03(\tB\x0c\n\n_max_atomsB\x18\n\x16_min_distance_angstromB\x1e\n\x1c_symmetry_tolerance_angstrom\"\x8d\x02\n\x10GenerateResponse\x12\x11\n\tprompt_id\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\r\x12\x19\n\x0csample_index\x18\x03 \x01(\rH\x01\x88\x01\x01\x12\x39\n\tcandidate\x18\x04 \x01(\x0b\x32$.crystalmesh.generation.v1.CandidateH\x00\x12@\n\rparse_failure\x18\x05 \x01(\x0b\x32\'.crystalmesh.generation.v1.ParseFailureH\x00\x12#\n\x05\x65rror\x18\x06 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcomeB\x0f\n\r_sample_index*f\n\tGenerator\x12\x19\n\x15GENERATOR_UNSPECIFIED\x10\x00\x12\x1c\n\x18GENERATOR_LANGUAGE_MODEL\x10\x01\x12 \n\x1cGENERATOR_IONIC_SUBSTITUTION\x10\x02*m\n\x10MissingReference\x12!\n\x1dMISSING_REFERENCE_UNSPECIFIED\x10\x00\x12\x1a\n\x16MISSING_REFERENCE_DRAW\x10\x01\x12\x1a\n\x16MISSING_REFERENCE_OMIT\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'crystalmesh.generation.v1.generation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GENERATOR']._serialized_start=1320
-  _globals['_GENERATOR']._serialized_end=1422
-  _globals['_MISSINGREFERENCE']._serialized_start=1424
-  _globals['_MISSINGREFERENCE']._serialized_end=1533
+  _globals['_GENERATOR']._serialized_start=1344
+  _globals['_GENERATOR']._serialized_end=1446
+  _globals['_MISSINGREFERENCE']._serialized_start=1448
+  _globals['_MISSINGREFERENCE']._serialized_end=1557
   _globals['_GENERATEREQUEST']._serialized_start=223
   _globals['_GENERATEREQUEST']._serialized_end=632
   _globals['_GENERATIONPROMPT']._serialized_start=635
   _globals['_GENERATIONPROMPT']._serialized_end=803
   _globals['_GENERATIONCONSTRAINTS']._serialized_start=806
-  _globals['_GENERATIONCONSTRAINTS']._serialized_end=1046
-  _globals['_GENERATERESPONSE']._serialized_start=1049
-  _globals['_GENERATERESPONSE']._serialized_end=1318
+  _globals['_GENERATIONCONSTRAINTS']._serialized_end=1070
+  _globals['_GENERATERESPONSE']._serialized_start=1073
+  _globals['_GENERATERESPONSE']._serialized_end=1342
 # @@protoc_insertion_point(module_scope)

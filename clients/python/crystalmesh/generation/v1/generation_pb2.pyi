@@ -180,6 +180,7 @@ class GenerationConstraints(_message.Message):
     MIN_DISTANCE_ANGSTROM_FIELD_NUMBER: _builtins.int
     SYMMETRIZE_FIELD_NUMBER: _builtins.int
     SYMMETRY_TOLERANCE_ANGSTROM_FIELD_NUMBER: _builtins.int
+    KNOWN_FORMULAS_FIELD_NUMBER: _builtins.int
     unconstrained: _builtins.bool
     """Let the model write freely instead of admitting only well-formed crystals with the elements and
     composition of the target. Faster at times, with parse failures.
@@ -198,6 +199,12 @@ class GenerationConstraints(_message.Message):
     """
     symmetry_tolerance_angstrom: _builtins.float
     """How far atoms may be moved for that, 0.001 to 1. Unset: 0.1."""
+    @_builtins.property
+    def known_formulas(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Formulas that the caller has enough of, up to a common factor, at most 1,000. Of several crystals that
+        are made for a sample, one of another formula is preferred; where the target leaves no other, these it is.
+        """
+
     def __init__(
         self,
         *,
@@ -206,10 +213,11 @@ class GenerationConstraints(_message.Message):
         min_distance_angstrom: _builtins.float | None = ...,
         symmetrize: _builtins.bool = ...,
         symmetry_tolerance_angstrom: _builtins.float | None = ...,
+        known_formulas: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_atoms", b"_max_atoms", "_min_distance_angstrom", b"_min_distance_angstrom", "_symmetry_tolerance_angstrom", b"_symmetry_tolerance_angstrom", "max_atoms", b"max_atoms", "min_distance_angstrom", b"min_distance_angstrom", "symmetry_tolerance_angstrom", b"symmetry_tolerance_angstrom"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_atoms", b"_max_atoms", "_min_distance_angstrom", b"_min_distance_angstrom", "_symmetry_tolerance_angstrom", b"_symmetry_tolerance_angstrom", "max_atoms", b"max_atoms", "min_distance_angstrom", b"min_distance_angstrom", "symmetrize", b"symmetrize", "symmetry_tolerance_angstrom", b"symmetry_tolerance_angstrom", "unconstrained", b"unconstrained"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_atoms", b"_max_atoms", "_min_distance_angstrom", b"_min_distance_angstrom", "_symmetry_tolerance_angstrom", b"_symmetry_tolerance_angstrom", "known_formulas", b"known_formulas", "max_atoms", b"max_atoms", "min_distance_angstrom", b"min_distance_angstrom", "symmetrize", b"symmetrize", "symmetry_tolerance_angstrom", b"symmetry_tolerance_angstrom", "unconstrained", b"unconstrained"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_atoms: _TypeAlias = _typing.Literal["max_atoms"]  # noqa: Y015
     _WhichOneofArgType__max_atoms: _TypeAlias = _typing.Literal["_max_atoms", b"_max_atoms"]  # noqa: Y015

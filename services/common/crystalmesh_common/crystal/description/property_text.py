@@ -21,23 +21,23 @@ class Range:
 
 
 @dataclass(frozen=True)
-class _Phrase:
+class PropertyPhrase:
     """How a property is called and with how many decimals it is told apart."""
 
     words: str
-    unit: str
+    unit: str  # with the space before it: " eV"
     decimals: int
 
 
-_PHRASES: Mapping[str, _Phrase] = {
-    "formation_energy_ev_per_atom": _Phrase("formation energy", " eV/atom", 3),
-    "band_gap_ev": _Phrase("band gap", " eV", 3),
-    "energy_above_hull_ev_per_atom": _Phrase("energy above hull", " eV/atom", 3),
-    "bulk_modulus_gpa": _Phrase("bulk modulus", " GPa", 0),
-    "shear_modulus_gpa": _Phrase("shear modulus", " GPa", 0),
-    "magnetization_mu_b_per_cubic_angstrom": _Phrase("magnetization", " mu_B/Å³", 4),
-    "density_g_per_cubic_centimeter": _Phrase("density", " g/cm³", 2),
-    "atoms_in_cell": _Phrase("atoms in the primitive cell", "", 0),
+PROPERTY_PHRASES: Mapping[str, PropertyPhrase] = {
+    "formation_energy_ev_per_atom": PropertyPhrase("formation energy", " eV/atom", 3),
+    "band_gap_ev": PropertyPhrase("band gap", " eV", 3),
+    "energy_above_hull_ev_per_atom": PropertyPhrase("energy above hull", " eV/atom", 3),
+    "bulk_modulus_gpa": PropertyPhrase("bulk modulus", " GPa", 0),
+    "shear_modulus_gpa": PropertyPhrase("shear modulus", " GPa", 0),
+    "magnetization_mu_b_per_cubic_angstrom": PropertyPhrase("magnetization", " mu_B/Å³", 4),
+    "density_g_per_cubic_centimeter": PropertyPhrase("density", " g/cm³", 2),
+    "atoms_in_cell": PropertyPhrase("atoms in the primitive cell", "", 0),
 }
 """By the name that a property has in the API, in the order of the line."""
 
@@ -71,17 +71,17 @@ def describe_target(target: Target, *, formula: bool = True) -> str:
 
 
 def _property_phrases(properties: Mapping[str, float | Range]) -> list[str]:
-    unknown = sorted(set(properties) - set(_PHRASES))
+    unknown = sorted(set(properties) - set(PROPERTY_PHRASES))
     if unknown:
         raise ValueError(f"no such property: {', '.join(unknown)}")
     return [
         f"{phrase.words} {_amount(properties[name], phrase)}"
-        for name, phrase in _PHRASES.items()
+        for name, phrase in PROPERTY_PHRASES.items()
         if name in properties
     ]
 
 
-def _amount(value: float | Range, phrase: _Phrase) -> str:
+def _amount(value: float | Range, phrase: PropertyPhrase) -> str:
     if not isinstance(value, Range):
         return f"{_rounded(value, phrase.decimals)}{phrase.unit}"
     low = None if value.min is None else _rounded(value.min, phrase.decimals)

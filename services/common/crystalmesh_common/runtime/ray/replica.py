@@ -106,6 +106,9 @@ class Replica:
         """Called by Serve once the calls in flight have ended, or the time for that has."""
         self._pipeline.draining = True
         self._loading.cancel()
+        for companion in self._hosted.companions:
+            await companion.drain()
+            await companion.stop()
         for runner in self._hosted.runners:
             await runner.stop()
         if self._tracing is not None:
@@ -116,6 +119,8 @@ class Replica:
         try:
             for runner in self._hosted.runners:
                 await runner.start()
+            for companion in self._hosted.companions:
+                await companion.start()
         except Exception as error:  # noqa: BLE001 -- whatever a model raises, this replica cannot serve
             _log.error("model_not_loaded", exc_info=error)
             self._failed = True

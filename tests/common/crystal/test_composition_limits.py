@@ -7,9 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crystalmesh_common.crystal.composition_limits import (
+    CompositionLimits,
+    composition_limits,
+    formula_composition,
+)
 from crystalmesh_common.crystal.elements import symbol_of
 from crystalmesh_common.runtime.errors import ContradictoryTargetError, InvalidFieldError
-from crystalmesh_generation.limits import CompositionLimits, composition_limits, formula_composition
 
 LITHIUM, SODIUM, CHLORINE = 3, 11, 17
 

@@ -1,0 +1,73 @@
+"""A mesh of its own for campaigns, started and stopped as users do, with what its processes spend."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from crystalmesh_client import Mesh
+from crystalmesh_common.mesh.home import MeshHome
+from crystalmesh_common.mesh.state import MeshRecord
+
+HOME = "CRYSTALMESH_HOME"
+RUNNING = "CRYSTALMESH_BENCH_HOME"
+"""The home of a mesh that runs already, to measure it in the place of one that is started anew."""
+
+
+@dataclass(frozen=True)
+class CampaignMesh:
+    """A mesh of all five services."""
+
+    client: Mesh
+    supervisor: psutil.Process
+
+    def cpu_seconds(self) -> float:
+        """That all its processes have spent so far, those that have ended among them."""
+        family = [self.supervisor, *self.supervisor.children(recursive=True)]
+        return sum(sum(each.cpu_times()[:4]) for each in family)
+
+
+@contextmanager
+def campaign_mesh() -> Iterator[CampaignMesh]:
+    """A mesh in a new folder, all its services ready; it is stopped at the end."""
+    if running := os.environ.get(RUNNING):
+        with _in_home(Path(running)):
+            yield from _reached(Path(running))
+        return
+    command = [sys.executable, "-m", "crystalmesh_client.cli"]
+    with tempfile.TemporaryDirectory() as home, _in_home(Path(home)):
+        try:
+            subprocess.run([*command, "up", "--detach"], check=True, stdout=subprocess.DEVNULL)
+            yield from _reached(Path(home))
+        finally:
+            subprocess.run([*command, "down"], check=True, stdout=subprocess.DEVNULL)
+
+
+def _reached(home: Path) -> Iterator[CampaignMesh]:
+    record = MeshRecord.read(MeshHome(home).record)
+    if record is None:
+        raise FileNotFoundError(f"no mesh runs in {home}")
+    with Mesh() as client:
+        yield CampaignMesh(client, psutil.Process(record.supervisor_pid))
+
+
+@contextmanager
+def _in_home(home: Path) -> Iterator[None]:
+    """Clients and commands take the mesh of this folder for the one of this machine."""
+    before = os.environ.get(HOME)
+    os.environ[HOME] = str(home)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[HOME]
+        else:
+            os.environ[HOME] = before

@@ -1,0 +1,1 @@
+"""Campaigns at work: from a target to ranked crystals with their evidence."""

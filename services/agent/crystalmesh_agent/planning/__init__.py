@@ -1,0 +1,1 @@
+"""Who decides what a campaign makes next."""

@@ -1,0 +1,1 @@
+"""Planners that ask a language model, within limits that it cannot leave."""

@@ -1,0 +1,1 @@
+"""Language models of others, behind OpenAI-compatible chat endpoints."""
