@@ -13,7 +13,7 @@ from crystalmesh_client.hulls import HullDistance, hull_distance_from
 from crystalmesh_client.json_forms import crystal_form, fields_form, json_form
 from crystalmesh_client.notebook import html_table
 from crystalmesh_client.phases import Phase
-from crystalmesh_client.predictions import Prediction, prediction_from
+from crystalmesh_client.predictions import PredictedValue, Prediction, prediction_from
 from crystalmesh_client.properties import SHORT_NAMES, PropertyValue, property_name, value_from
 from crystalmesh_client.results import Relaxation, relaxation_from
 from crystalmesh_common.crystal.composition import chemical_system, reduced_formula
@@ -245,9 +245,9 @@ class CampaignCandidate:
 
 
 def rounded(value: PropertyValue) -> str:
-    """A value for people, with one standard deviation where that is known: "3.21 ± 0.2"."""
-    spread = "" if not value.uncertainty else f" ± {value.uncertainty:.2g}"
-    return f"{round(value.value, 4) + 0.0:g}{spread}"
+    """A value for people, with half of its 95% interval where that is known: "3.21 ± 0.40"."""
+    said = PredictedValue(value.value, value.source, value.uncertainty, value.unit, name="")
+    return said.rounded
 
 
 def campaign_candidate_from(message: campaign_candidate_pb2.CampaignCandidate) -> CampaignCandidate:

@@ -57,6 +57,7 @@ class CampaignSettings(TypedDict, total=False):
     seed: int  # of all that is drawn; 0
     skip_retrieval: bool  # generate without reference materials
     skip_transition: bool  # generate without transitions
+    allow_radioactive_elements: bool  # also those that the target does not name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +81,7 @@ class CampaignOptions:
     seed: int = 0
     skip_retrieval: bool = False
     skip_transition: bool = False
+    allow_radioactive_elements: bool = False
 
     def __post_init__(self) -> None:
         names = (self.generators,) if isinstance(self.generators, str) else tuple(self.generators)
@@ -130,6 +132,7 @@ class CampaignOptions:
             seed=self.seed,
             skip_retrieval=self.skip_retrieval,
             skip_transition=self.skip_transition,
+            allow_radioactive_elements=self.allow_radioactive_elements,
         )
 
 
@@ -162,6 +165,7 @@ class CampaignSpec:
     seed: int
     skip_retrieval: bool
     skip_transition: bool
+    allow_radioactive_elements: bool
     message: campaign_pb2.CampaignSpec = field(repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -238,6 +242,7 @@ def campaign_spec_from(message: campaign_pb2.CampaignSpec) -> CampaignSpec:
         seed=message.seed,
         skip_retrieval=message.skip_retrieval,
         skip_transition=message.skip_transition,
+        allow_radioactive_elements=message.allow_radioactive_elements,
         message=message,
     )
 

@@ -62,7 +62,7 @@ def test_a_candidate_brings_its_evidence(mesh: Mesh) -> None:
     assert hit.crystal is not None
     assert hit.crystal.id == story.HIT
     assert hit.properties["band_gap_ev"].value == pytest.approx(5.1)
-    assert hit.known("band_gap_ev") == "5.1 ± 0.2"
+    assert hit.known("band_gap_ev") == "5.10 ± 0.39"
     assert (str(hit.starting_material), hit.models[0].version) == ("mp-22865 (KCl)", "0.4.2")
     assert hit.message.id == story.HIT
     assert len(hit.to_pymatgen() or ()) == len(hit.to_ase() or ()) == 2
@@ -218,7 +218,7 @@ def test_a_watch_tells_all_events_in_order(mesh: Mesh) -> None:
     assert (events[0].kind, events[-1].kind) == ("created", "finished")
     assert all(str(each) and json.dumps(each.to_dict()) and each._repr_html_() for each in events)
     (hit,) = (each for each in events if isinstance(each, CandidateHit))
-    assert str(hit) == "hit 1: NaCl (c-hit), gap eV 5.1 ± 0.2, above hull eV/atom 0.012"
+    assert str(hit) == "hit 1: NaCl (c-hit), gap eV 5.10 ± 0.39, above hull eV/atom 0.012"
     rounds = [each for each in events if isinstance(each, RoundFinished)]
     assert [each.improved for each in rounds] == [True, False]
     assert rounds[1].progress.stages[3].yield_fraction == pytest.approx(2 / 3)

@@ -71,7 +71,7 @@ def test_a_design_is_told_line_by_line(crystalmesh: Any) -> None:
     assert told == [
         "started by tests",
         "round 1: near potassium chloride",
-        "hit 1: NaCl (c-hit), gap eV 5.1 ± 0.2, above hull eV/atom 0.012",
+        "hit 1: NaCl (c-hit), gap eV 5.10 ± 0.39, above hull eV/atom 0.012",
         "round 1 is over: hits so far 1, candidates 1",
         "paused, waits for relaxation: connection refused",
         "goes on, relaxation is back",
@@ -81,7 +81,7 @@ def test_a_design_is_told_line_by_line(crystalmesh: Any) -> None:
     ]
     assert all(funnel in lines for funnel in FUNNELS)
     table = lines.index("rank formula hit score above hull eV/atom gap eV new from candidate but")
-    assert lines[table + 1] == "1 NaCl yes 0.930 0.012 5.1 ± 0.2 yes mp-22865 (KCl) c-hit"
+    assert lines[table + 1] == "1 NaCl yes 0.930 0.012 5.10 ± 0.39 yes mp-22865 (KCl) c-hit"
     assert lines[table + 2].endswith("c-ranked band gap 1.2 eV, asked for 2 to 6")
     assert lines[-1] == "stability against mp20-tiny, new to mp20"
 

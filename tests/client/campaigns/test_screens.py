@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 import typer
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -51,7 +51,7 @@ def test_a_picture_shows_stages_hits_best_and_pauses() -> None:
     assert lines[2] == "stage entered passed dropped in it yield"
     assert lines[3] == "retrieve 20 20 · · 100%"
     assert lines[7].startswith("relax 1 1 · · 100% ━━━")
-    assert "best so far: NaCl hit score 0.930, gap eV 5.1 ± 0.2, above hull eV/atom 0.012" in lines
+    assert "best so far: NaCl hit score 0.930, gap eV 5.10 ± 0.39, above hull eV/atom 0.012" in lines
     assert "waits for relaxation, and goes on by itself" in lines
     assert lines[-1].endswith("paused, waits for relaxation: connection refused")
     assert "best so far: none is ranked yet" in lines_of(told())
@@ -100,6 +100,7 @@ def test_what_is_no_time_is_a_usage_error(text: str) -> None:
     assert refused.value.exit_code == 2
 
 
+@settings(deadline=None)  # other processes have the cores, too
 @given(st.text(max_size=40))
 def test_any_text_is_a_time_or_a_usage_error(text: str) -> None:
     """Nothing else happens."""

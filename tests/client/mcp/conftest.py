@@ -1,4 +1,4 @@
-"""A mesh of real services, small models in them, and MCP servers that work on it."""
+"""Real services with small models, and MCP servers that work on a mesh of some of them."""
 
 from __future__ import annotations
 
@@ -18,55 +18,81 @@ from tests.property.server.tiny_models import tiny_models
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory, relaxation: ServiceProcess) -> Iterator[Path]:
-    """The home of a mesh with all services but the agent. It asks for TOKEN."""
-    folder = tmp_path_factory.mktemp("mesh-of-mcp")
-    retrieval = ServiceProcess(
-        folder / "retrieval",
+def retrieving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    """The retrieval service with the catalog `known`. It asks for TOKEN, as all of these do."""
+    folder = tmp_path_factory.mktemp("retrieving")
+    service = ServiceProcess(
+        folder,
         *("--encoder", "words", "--catalogs", str(folder / "catalogs"), "--default-catalog", "known"),
         module="tests.client.retrieval.word_service",
         CRYSTALMESH_TOKEN=TOKEN,
         PYTHONPATH=str(ROOT),
     )
-    models = folder / "models"
-    models.mkdir()
-    predicting = ServiceProcess(
-        folder / "property",
-        *("--no-shipped-models", "--threads", "1", "--workers", "1", "--models", str(tiny_models(models))),
+    try:
+        service.wait_serving()
+        with Mesh(service.address, credentials=Credentials(token=TOKEN)) as mesh:
+            mesh.retrieval.add_materials(KNOWN, catalog="known", create=True, description="a few")
+        yield service
+    finally:
+        service.kill()
+
+
+@pytest.fixture(scope="session")
+def predicting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    """The property service with small untrained models."""
+    folder = tmp_path_factory.mktemp("predicting-for-mcp")
+    (folder / "models").mkdir()
+    models = tiny_models(folder / "models")
+    service = ServiceProcess(
+        folder,
+        *("--no-shipped-models", "--threads", "1", "--workers", "1", "--models", str(models)),
         service="property",
         CRYSTALMESH_TOKEN=TOKEN,
     )
-    materials = folder / "materials"
-    materials.mkdir()
+    try:
+        service.wait_serving()
+        yield service
+    finally:
+        service.kill()
+
+
+@pytest.fixture(scope="session")
+def making(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceProcess]:
+    """The generation service with few materials and no language model."""
+    folder = tmp_path_factory.mktemp("making-for-mcp")
+    (folder / "known").mkdir()
     for crystal in (sodium_chloride(), silicon(), *map(rock_salt, range(6))):
-        (materials / f"{crystal.id}.cif").write_text(crystal_to_cif(crystal))
-    generation = ServiceProcess(
-        folder / "generation",
-        *("--no-shipped-models", "--threads", "1", "--materials", str(materials)),
+        (folder / "known" / f"{crystal.id}.cif").write_text(crystal_to_cif(crystal))
+    service = ServiceProcess(
+        folder,
+        *("--no-shipped-models", "--threads", "1", "--materials", str(folder / "known")),
         service="generation",
         CRYSTALMESH_TOKEN=TOKEN,
     )
-    started = {"retrieval": retrieval, "property": predicting, "generation": generation}
     try:
-        for each in started.values():
-            each.wait_serving()
-        with Mesh(retrieval.address, credentials=Credentials(token=TOKEN)) as mesh:
-            mesh.retrieval.add_materials(KNOWN, catalog="known", create=True, description="a few")
-        services = {name: Endpoint(each.address) for name, each in started.items()}
-        services["relaxation"] = Endpoint(relaxation.address)
-        EndpointMap("standalone", 1, services).write(folder / "endpoints.json")
-        yield folder
+        service.wait_serving()
+        yield service
     finally:
-        for each in started.values():
-            each.kill()
+        service.kill()
+
+
+ServerOn = Callable[..., CrystalMeshServer]
 
 
 @pytest.fixture
-def server(home: Path, monkeypatch: pytest.MonkeyPatch) -> CrystalMeshServer:
-    """An MCP server that works on the mesh."""
+def server_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ServerOn:
+    """Makes an MCP server that works on the running mesh, which has the services that are given by name."""
+    home = tmp_path / "mesh"
+    home.mkdir()
     monkeypatch.setenv("CRYSTALMESH_HOME", str(home))
     monkeypatch.setenv("CRYSTALMESH_TOKEN", TOKEN)
-    return build_server(AsyncMesh)
+
+    def make(**services: ServiceProcess) -> CrystalMeshServer:
+        where = {name: Endpoint(service.address) for name, service in services.items()}
+        EndpointMap("standalone", 1, where).write(home / "endpoints.json")
+        return build_server(AsyncMesh)
+
+    return make
 
 
 ServerOf = Callable[[str], CrystalMeshServer]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from mcp import Client
 
@@ -9,9 +12,16 @@ from crystalmesh_client.mcp import progress
 from crystalmesh_client.mcp.server import CrystalMeshServer
 from crystalmesh_common.crystal.text import crystal_from_cif, crystal_to_cif
 from tests.client.mcp.calls import SALT, Told, bad, call, good, refused
-from tests.conftest import block, silicon
+from tests.client.mcp.conftest import ServerOn
+from tests.conftest import ServiceProcess, block, silicon, sodium_chloride
 
 SHIFTED = crystal_to_cif(silicon(shift=0.02))
+
+
+@pytest.fixture
+def server(server_on: ServerOn, relaxation: ServiceProcess, predicting: ServiceProcess) -> CrystalMeshServer:
+    """An MCP server that works on real services."""
+    return server_on(relaxation=relaxation, property=predicting)
 
 
 async def test_a_crystal_relaxes(server: CrystalMeshServer) -> None:
@@ -71,7 +81,19 @@ async def test_stability_is_scored(server: CrystalMeshServer) -> None:
     assert (again["relaxation_converged"], again["relaxed_cif"]) == (None, "")
 
 
-HUGE = crystal_to_cif(block(repeat=11))  # 2,662 atoms
+HUGE = """data_x
+_cell_length_a 9
+_cell_length_b 9
+_cell_length_c 9
+_cell_angle_alpha 90
+_cell_angle_beta 90
+_cell_angle_gamma 90
+loop_
+_atom_site_type_symbol
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+""" + "".join(f"Na 0.{number:04} 0 0\n" for number in range(2001))
 
 
 @pytest.mark.parametrize(
@@ -85,8 +107,8 @@ HUGE = crystal_to_cif(block(repeat=11))  # 2,662 atoms
         ("loop_\n" * 10_000, "UNREADABLE_CRYSTAL"),
         (SALT.replace("5.69", "nan").replace("4.02", "nan"), "UNREADABLE_CRYSTAL"),
         (SALT + SALT.replace("data_", "data_second_"), "UNREADABLE_CRYSTAL"),
-        (crystal_to_cif(silicon(shift=-0.25)), "OVERLAPPING_ATOMS"),
-        (HUGE[:100_000], "TOO_MANY_ATOMS"),
+        (crystal_to_cif(replace(sodium_chloride(), frac_coords=np.zeros((2, 3)))), "OVERLAPPING_ATOMS"),
+        (HUGE, "TOO_MANY_ATOMS"),
         ("../../etc/passwd", "UNREADABLE_CRYSTAL"),
     ],
     ids=["empty", "long", "surrogate", "blocks", "orders", "loops", "nan", "two", "overlap", "huge", "path"],
@@ -96,7 +118,7 @@ async def test_hostile_texts_are_refused_with_a_reason(
 ) -> None:
     """Whatever the text, the answer is short, and quotes no more of it than a line."""
     fault = await refused(server, "relax_crystal", cif=cif)
-    assert fault["reason"] in {reason, "INVALID_CRYSTAL"}
+    assert fault["reason"] == reason
     assert len(fault["message"]) < 400
     assert "/work" not in fault["message"]
 
@@ -114,7 +136,7 @@ async def test_hostile_texts_are_refused_with_a_reason(
         ("predict_properties", {"cifs": [SALT], "model": "none"}, "MODEL_NOT_FOUND"),
         ("predict_properties", {"cifs": ["none", "no"]}, "UNREADABLE_CRYSTAL"),
         ("score_stability", {"cifs": [SALT], "reference": "none"}, "RESOURCE_NOT_FOUND"),
-        ("score_stability", {"cifs": [SALT], "reference": "oxides"}, "REFERENCE_INCOMPLETE"),
+        ("score_stability", {"cifs": [SALT], "reference": "oxides"}, "MIXED_ENERGY_SCHEMES"),
     ],
 )
 async def test_bad_calls_say_what_to_correct(

@@ -11,8 +11,14 @@ from crystalmesh_common.crystal.text import crystal_from_cif
 from crystalmesh_common.runtime.errors import ContradictoryTargetError, OutOfMemoryError
 from tests.client.generation.hosting import Workshop, failing, hosted, malformed, substituted
 from tests.client.mcp.calls import SALT, Told, bad, call, good, refused
-from tests.client.mcp.conftest import ServerOf
-from tests.conftest import eventually
+from tests.client.mcp.conftest import ServerOf, ServerOn
+from tests.conftest import ServiceProcess, eventually
+
+
+@pytest.fixture
+def server(server_on: ServerOn, retrieving: ServiceProcess, making: ServiceProcess) -> CrystalMeshServer:
+    """An MCP server that works on real services."""
+    return server_on(retrieval=retrieving, generation=making)
 
 
 async def test_crystals_are_made_for_a_target(server: CrystalMeshServer) -> None:

@@ -7,7 +7,14 @@ import pytest
 from crystalmesh_client.mcp.server import CrystalMeshServer
 from crystalmesh_common.crystal.text import crystal_from_cif, crystal_to_cif
 from tests.client.mcp.calls import SALT, call, refused
-from tests.conftest import silicon, sodium_chloride
+from tests.client.mcp.conftest import ServerOn
+from tests.conftest import ServiceProcess, silicon, sodium_chloride
+
+
+@pytest.fixture
+def server(server_on: ServerOn, retrieving: ServiceProcess) -> CrystalMeshServer:
+    """An MCP server that works on real services."""
+    return server_on(retrieval=retrieving)
 
 
 async def test_words_find_materials(server: CrystalMeshServer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from crystalmesh_client.mesh import Mesh
 
 _MOST_DIAGRAMS = 30
+_MOST_DROPPED = 2000
+"""Candidates whose reasons to be dropped the report counts."""
 
 
 class CampaignFolder:
@@ -67,8 +70,9 @@ class CampaignFolder:
         from crystalmesh_client.reports.campaign_report import write_report  # noqa: PLC0415 -- heavy
 
         diagrams = dict(_diagrams(results, mesh))
-        ranked = [each.message for each in results.candidates]
-        write_report(results.campaign.message, ranked, self._path / "report.html", diagrams)
+        dropped = mesh.campaigns.candidates(results.campaign.id, states=["rejected"])
+        told = [each.message for each in (*results.candidates, *islice(dropped, _MOST_DROPPED))]
+        write_report(results.campaign.message, told, self._path / "report.html", diagrams)
 
 
 def hits_first(candidates: Sequence[CampaignCandidate]) -> list[CampaignCandidate]:

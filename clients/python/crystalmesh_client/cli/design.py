@@ -81,6 +81,9 @@ WithoutRetrievalOption = Annotated[
 WithoutTransitionOption = Annotated[
     bool, typer.Option("--without-transition", help="Write crystals without saying first what changes.")
 ]
+RadioactiveOption = Annotated[
+    bool, typer.Option("--radioactive", help="Use elements without stable isotopes that nobody names, too.")
+]
 IntoOption = Annotated[
     Path | None,
     typer.Option(
@@ -120,6 +123,7 @@ def design(  # noqa: PLR0917 -- typer makes options of them
     seed: SeedOption = 0,
     without_retrieval: WithoutRetrievalOption = False,  # noqa: FBT002
     without_transition: WithoutTransitionOption = False,  # noqa: FBT002
+    radioactive: RadioactiveOption = False,  # noqa: FBT002
     name: Annotated[str, typer.Option(help="What to call it. Default: written from the target.")] = "",
     into: IntoOption = None,
     follow_it: FollowOption = True,  # noqa: FBT002
@@ -159,6 +163,7 @@ def design(  # noqa: PLR0917 -- typer makes options of them
         "seed": seed,
         "skip_retrieval": without_retrieval,
         "skip_transition": without_transition,
+        "allow_radioactive_elements": radioactive,
     }
     if hits is not None:
         settings["hits"] = hits

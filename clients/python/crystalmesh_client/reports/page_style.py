@@ -93,6 +93,7 @@ td { vertical-align: top; }
 .glance figure svg { display: block; width: 100%; height: auto; }
 figcaption { color: var(--soft); font-size: .8rem; line-height: 1.4; }
 .values th, .values td { padding: .25rem 0; border-bottom: 1px solid var(--faint); }
+.values { max-width: 32rem; }
 .values td { padding-left: .8rem; text-align: right; white-space: nowrap; }
 .values th small { display: block; line-height: 1.2; }
 .grounds { margin: .7rem 0 0; font-size: .9rem; }
@@ -117,7 +118,8 @@ pre { max-height: 18em; margin: 0; padding: .6rem .8rem; overflow: auto; backgro
 .plot * { stroke-linejoin: round; stroke-linecap: butt; }
 .figures figcaption { margin-top: .6rem; font-size: .85rem; }
 .wide { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: 12px; }
-.ranking th, .ranking td { padding: .35rem .8rem; white-space: nowrap; text-align: right; }
+.ranking { font-size: .9rem; }
+.ranking th, .ranking td { padding: .35rem .7rem; white-space: nowrap; text-align: right; }
 .ranking th small { display: block; }
 .ranking tbody tr > * { border-top: 1px solid var(--line); }
 .ranking :is(th, td):nth-child(2), .ranking :is(th, td):nth-child(3),
@@ -137,9 +139,11 @@ footer { margin-top: 3rem; padding-top: .8rem; border-top: 1px solid var(--line)
 @media print { :root { --page: #fff; --card: #fff; --ink: #000; --soft: #444; --line: #bbb; --faint: #eee;
     color-scheme: light; }
   @page { margin: 14mm; }
-  body { font-size: 10.5px; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  html { font-size: 10.5px; }
+  body { font-size: 1rem; print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   .sheet { max-width: none; padding: 0; } nav, .more, .only-on-screen { display: none; }
   section { margin-top: 1.4rem; } .transition { max-height: none; } .columns, .tiles { gap: .5rem; }
+  .tiles { grid-template-columns: repeat(5, 1fr); } .columns, .figures { grid-template-columns: 1fr 1fr; }
   .cards { grid-template-columns: 1fr 1fr; gap: .5rem; } .glance { grid-template-columns: 130px 1fr; }
   .card, .columns > div, .funnel tr { break-inside: avoid; } h2 { break-after: avoid; } }
 """
