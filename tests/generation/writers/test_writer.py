@@ -1,11 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
 
 from crystalmesh_common.crystal.composition_limits import composition_limits
+from crystalmesh_common.crystal.description.property_text import Range
+from crystalmesh_common.crystal.structure import Crystal
 from crystalmesh_generation.engines.transformers_engine import TransformersEngine
 from crystalmesh_generation.language.aims import Aim
 from crystalmesh_generation.model.files import load_model
@@ -13,6 +15,7 @@ from crystalmesh_generation.samples.asked import Options, Prompt, Request, known
 from crystalmesh_generation.samples.materials import Material
 from crystalmesh_generation.samples.references import References
 from crystalmesh_generation.samples.sample import Sample
+from crystalmesh_generation.samples.screening import PropertyScreen
 from crystalmesh_generation.samples.writing import WritingModel
 from crystalmesh_generation.serving.models import ModelFacts
 from crystalmesh_generation.writers.writer import Effort, Made, Writer
@@ -21,6 +24,7 @@ from tests.generation.server.tiny_models import MAX_ATOMS, tiny_model
 from tests.generation.substitution.tables import SmallTable
 
 CAPACITY = 4
+HULL, GAP = "energy_above_hull_ev_per_atom", "band_gap_ev"
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +40,43 @@ def writer(model: WritingModel) -> Iterator[Writer]:
     writer = Writer({"tiny": model}, references, SmallTable(), effort=Effort())
     yield writer
     writer.keep(())
+
+
+class Listening(PropertyScreen):
+    """The shipped networks, and what they were asked."""
+
+    def __init__(self) -> None:
+        super().__init__("cpu")
+        self.asked: list[tuple[int, set[str]]] = []
+
+    def predicted(self, crystals: Sequence[Crystal], names: Collection[str]) -> Sequence[Mapping[str, float]]:
+        self.asked.append((len(crystals), set(names)))
+        return super().predicted(crystals, names)
+
+
+@pytest.fixture(scope="module")
+def networks() -> Listening:
+    return Listening()
+
+
+@pytest.fixture
+def screen(networks: Listening) -> Listening:
+    networks.asked.clear()
+    return networks
+
+
+def substitution(key: int, ranges: Mapping[str, Range]) -> Sample:
+    """A sample of salts, made from rock salt."""
+    prompt = Prompt(
+        "p", Aim(ranges=ranges), composition_limits(max_atoms=2), known_material(sodium_chloride(), {})
+    )
+    asked = Options("", writes=False, substitutes=True)
+    return Sample(key, Request(prompt, asked), key, only_transition=False)
+
+
+def substituting(screen: Listening, *, substitutions: int = 8) -> Writer:
+    effort = Effort(substitutions=substitutions)
+    return Writer({}, References([], SmallTable()), SmallTable(), effort=effort, screen=screen)
 
 
 def sample(
@@ -125,3 +166,34 @@ def test_drawn_references_that_cannot_be_told_are_passed_over(model: WritingMode
     for made in finished(writer, list(range(6))).values():
         assert isinstance(made, Made)
         assert made.proposal.origin.reference_id == salt.id
+
+
+def test_the_kept_proposal_lies_in_the_targets_ranges(screen: Listening) -> None:
+    """By what the shipped networks predict: an iodide for a small gap, a fluoride for a large one."""
+    writer = substituting(screen)
+    writer.take(substitution(0, {GAP: Range(3.0, 3.9)}))
+    writer.take(substitution(1, {GAP: Range(6.2, 7.5)}))
+    small, large = finished(writer, [0, 1]).values()
+    assert isinstance(small, Made)
+    assert isinstance(large, Made)
+    assert 3.0 <= small.proposal.screened[GAP] <= 3.9
+    assert 6.2 <= large.proposal.screened[GAP] <= 7.5
+
+
+def test_a_screen_is_asked_once_and_for_what_targets_bound(screen: Listening) -> None:
+    """All crystals of a slice together; for gaps where a target has a range of them, else for energies."""
+    writer = substituting(screen)
+    for ranges, names in (({}, {HULL}), ({GAP: Range(min=5.0)}, {HULL, GAP})):
+        screen.asked.clear()
+        writer.take(substitution(0, {}))
+        writer.take(substitution(1, ranges))
+        finished(writer, [0, 1])
+        assert screen.asked == [(16, names)]
+
+
+def test_a_sample_without_a_choice_asks_for_nothing(screen: Listening) -> None:
+    """Neither alone nor among others; what its target bounds is of no interest then."""
+    writer = substituting(screen, substitutions=1)
+    writer.take(substitution(0, {GAP: Range(min=2.0)}))
+    assert isinstance(finished(writer, [0])[0], Made)
+    assert not screen.asked

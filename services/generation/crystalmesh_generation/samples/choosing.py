@@ -33,17 +33,18 @@ def best_of(
 ) -> Proposal:
     """The best of at least one proposal; of equal ones the first.
 
-    A possible crystal before an impossible one, one that meets the target before one that misses more of it,
-    the target's ranges as far as a screen knows the values among it; of those that miss as much, one closer
-    to these ranges, then a formula that is not known already before one that is, then the lowest predicted
-    energy above the hull: a screen's, else the regression head's.
+    A possible crystal before an impossible one, one that meets the target, as far as the crystal alone shows
+    it, before one that misses more; a formula that is not known already before one that is: known materials
+    lie within ranges the more often, and nobody asks for them. Then fewer of the target's ranges missed by
+    the values that a screen predicts, then closer to them, then the lowest predicted energy above the hull: a
+    screen's, else the regression head's.
     """
     return min(proposals, key=lambda proposal: _faults(proposal, ranges, known))
 
 
 def _faults(
     proposal: Proposal, ranges: Mapping[str, Range], known: Sequence[Collection[Composition]]
-) -> tuple[bool, bool, int, float, bool, int, float]:
+) -> tuple[bool, bool, int, bool, int, float, int, float]:
     judged = proposal.judgement
     outside = [
         _outside(proposal.screened[name], wanted) / _SPREADS[name]
@@ -53,9 +54,10 @@ def _faults(
     return (
         not judged.structure_valid,
         not judged.composition_valid,
-        len(judged.missed) + sum(distance > 0 for distance in outside),
-        sum(outside),
+        len(judged.missed),
         any(reduced_composition(proposal.crystal) in formulas for formulas in known),
+        sum(distance > 0 for distance in outside),
+        sum(outside),
         *_energy(proposal),
     )
 

@@ -20,7 +20,7 @@ class Screen(Protocol):
     """Predicts without relaxing."""
 
     def predicted(self, crystals: Sequence[Crystal], names: Collection[str]) -> Sequence[Mapping[str, float]]:
-        """The properties with these names in the API, in order of the crystals; what cannot be told is absent."""
+        """Properties by their names in the API, in order of the crystals; what cannot be told is absent."""
         ...
 
 
@@ -29,7 +29,7 @@ class PropertyScreen:
 
     def __init__(self, device: str) -> None:
         """Raises UnsupportedQuantityError where no network ships that can be loaded."""
-        from crystalmesh_property.serving.folders import SHIPPED, find_models  # noqa: PLC0415 -- another service's package
+        from crystalmesh_property.serving.folders import SHIPPED, find_models  # noqa: PLC0415 -- another's
         from crystalmesh_property.serving.models import ServedModels  # noqa: PLC0415 -- likewise
         from crystalmesh_property.serving.predictor import Predictor  # noqa: PLC0415 -- likewise
 
