@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +27,11 @@ class CampaignMesh:
     """A mesh of all five services."""
 
     client: Mesh
-    supervisor: psutil.Process
+    processes: Mapping[str, psutil.Process]  # by service
 
-    def cpu_seconds(self) -> float:
-        """That all its processes have spent so far, those that have ended among them."""
-        family = [self.supervisor, *self.supervisor.children(recursive=True)]
-        return sum(sum(each.cpu_times()[:4]) for each in family)
+    def cpu_seconds(self) -> dict[str, float]:
+        """What each service has spent so far, with the processes that it started, those that ended too."""
+        return {name: _spent(process) for name, process in self.processes.items()}
 
 
 @contextmanager
@@ -55,8 +54,14 @@ def _reached(home: Path) -> Iterator[CampaignMesh]:
     record = MeshRecord.read(MeshHome(home).record)
     if record is None:
         raise FileNotFoundError(f"no mesh runs in {home}")
+    processes = {name: psutil.Process(status.pid) for name, status in record.services.items() if status.pid}
     with Mesh() as client:
-        yield CampaignMesh(client, psutil.Process(record.supervisor_pid))
+        yield CampaignMesh(client, processes)
+
+
+def _spent(process: psutil.Process) -> float:
+    family = [process, *process.children(recursive=True)]
+    return sum(sum(each.cpu_times()[:4]) for each in family)
 
 
 @contextmanager

@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Unpack
 
 from benchmarks.campaign_mesh import CampaignMesh
 from crystalmesh_client import Campaign, CampaignCandidate, Mesh, Target
-from crystalmesh_client.campaign_events import CampaignEvent, CandidateHit
+from crystalmesh_client.campaign_events import CampaignEvent, CandidateEvent, CandidateHit, CandidateRelaxed
 from crystalmesh_client.campaign_specs import CampaignSettings
 
 _LATE_SECONDS = 15.0
@@ -29,12 +29,36 @@ class CampaignRun:
     events: tuple[CampaignEvent, ...]
     first_hit: CampaignCandidate | None
     seconds_to_first_hit: float  # from the call that created it; infinite without one
-    cpu_seconds: float  # of the whole mesh
+    cpu_by_service: Mapping[str, float]  # seconds
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Of the whole mesh."""
+        return sum(self.cpu_by_service.values())
+
+    @property
+    def cpu_words(self) -> str:
+        """Who spent them: "60 CPU s (relaxation 40, generation 18, …)"."""
+        shares = sorted(self.cpu_by_service.items(), key=lambda share: -share[1])
+        return f"{self.cpu_seconds:.0f} CPU s ({', '.join(f'{name} {spent:.0f}' for name, spent in shares)})"
 
     @property
     def relaxations(self) -> int:
         """Candidates that were relaxed, whether they converged or not."""
-        return sum(each.relaxation is not None for each in (*self.ranked, *self.rejected))
+        return sum(isinstance(event, CandidateRelaxed) for event in self.events)
+
+    @property
+    def way_to_the_hit(self) -> str:
+        """When the first hit was generated, relaxed, … and judged, by the server's clock; "" without one."""
+        if self.first_hit is None:
+            return ""
+        began = self.events[0].time
+        steps = [
+            f"{event.kind.removeprefix('candidate_')} {(event.time - began).total_seconds():.1f}"
+            for event in self.events
+            if isinstance(event, CandidateEvent) and event.candidate_id == self.first_hit.id
+        ]
+        return ", ".join(steps)
 
     @property
     def funnel(self) -> str:
@@ -74,7 +98,7 @@ def run_campaign(
             if isinstance(event, CandidateHit) and not first:
                 to_first_hit, first = time.perf_counter() - started, event.candidate.id
             events.append(event)
-    cpu_seconds = mesh.cpu_seconds() - cpu_before
+    cpu_after = mesh.cpu_seconds()
     results = campaigns.results(created.id)
     return CampaignRun(
         campaign=results.campaign,
@@ -83,7 +107,7 @@ def run_campaign(
         events=tuple(events),
         first_hit=next((each for each in results.candidates if each.id == first), None),
         seconds_to_first_hit=to_first_hit,
-        cpu_seconds=cpu_seconds,
+        cpu_by_service={name: spent - cpu_before[name] for name, spent in cpu_after.items()},
     )
 
 

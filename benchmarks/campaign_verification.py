@@ -6,9 +6,10 @@ properties and matches in the catalog are asked of the mesh for the relaxed crys
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core.composition import Composition
@@ -18,8 +19,11 @@ from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
 from crystalmesh_client import CampaignCandidate, Crystal, Mesh, Target
 from crystalmesh_client.properties import PROPERTY_NAMES, Range
+from crystalmesh_common.crystal.pymatgen_codec import to_structure
 
 MAX_HULL_EV_PER_ATOM = 0.1
+MIN_HULL_EV_PER_ATOM = -0.3
+"""Below, it is not the crystal that is so stable: the reference lacks what competes with it."""
 MAX_FORCE_EV_PER_ANGSTROM = 0.05
 _SYMPREC_ANGSTROM = 0.1
 _HULL = "energy_above_hull_ev_per_atom"
@@ -42,12 +46,12 @@ def problems(mesh: Mesh, hit: Hit, others: Sequence[CampaignCandidate]) -> list[
     crystal = hit.candidate.crystal
     if hit.candidate.relaxation is None or crystal is None:
         return ["it was not relaxed"]
-    structure = cast("Structure", hit.candidate.to_pymatgen())
+    structure = to_structure(crystal)
     return [
         *_unconverged(mesh, hit.candidate, crystal),
-        *_off_composition(hit.target, structure.composition),
-        *_off_symmetry(hit.target, structure),
-        *_off_ranges(mesh, hit, crystal, structure),
+        *off_composition(hit.target, structure.composition),
+        *off_symmetry(hit.target, structure),
+        *off_ranges(hit.target, {**_asked_again(mesh, hit, crystal), **geometry(structure)}),
         *_known(mesh, hit, crystal),
         *_repeated(hit.candidate, structure, others),
     ]
@@ -61,7 +65,8 @@ def _unconverged(mesh: Mesh, candidate: CampaignCandidate, crystal: Crystal) -> 
         yield f"an atom feels {force} eV/Å"
 
 
-def _off_composition(target: Target, composition: Composition) -> Iterable[str]:
+def off_composition(target: Target, composition: Composition) -> Iterable[str]:
+    """What is wrong with the elements."""
     present = {element.symbol for element in composition.elements}
     if target.formula and composition.reduced_formula != Composition(target.formula).reduced_formula:
         yield f"it is {composition.reduced_formula}"
@@ -76,43 +81,61 @@ def _off_composition(target: Target, composition: Composition) -> Iterable[str]:
         yield f"it has {', '.join(sorted(unwanted))}, which was forbidden"
 
 
-def _off_symmetry(target: Target, structure: Structure) -> Iterable[str]:
+def off_symmetry(target: Target, structure: Structure) -> Iterable[str]:
+    """What is wrong with the symmetry, found within 0.1 Å."""
     if target.space_group is None and target.crystal_system is None:
         return
-    found = SpacegroupAnalyzer(structure, symprec=_SYMPREC_ANGSTROM)
-    if target.space_group is not None and found.get_space_group_number() != target.space_group:
-        yield f"its space group is {found.get_space_group_number()}"
-    if target.crystal_system is not None and found.get_crystal_system() != target.crystal_system:
-        yield f"it is {found.get_crystal_system()}"
+    with warnings.catch_warnings():
+        # spglib's next version will raise errors where pymatgen expects None; they are pinned together here.
+        warnings.filterwarnings("ignore", message=".*OLD_ERROR_HANDLING", category=DeprecationWarning)
+        found = SpacegroupAnalyzer(structure, symprec=_SYMPREC_ANGSTROM)
+        number, system = found.get_space_group_number(), found.get_crystal_system()
+    if target.space_group is not None and number != target.space_group:
+        yield f"its space group is {number}"
+    if target.crystal_system is not None and system != target.crystal_system:
+        yield f"it is {system}"
 
 
-def _off_ranges(mesh: Mesh, hit: Hit, crystal: Crystal, structure: Structure) -> Iterable[str]:
-    values = {name: each.value for name, each in mesh.property.predict(crystal).values.items()}
-    place = mesh.stability.score(crystal, reference=hit.reference)
-    values[_HULL] = place.energy_above_hull_ev_per_atom
-    values["formation_energy_ev_per_atom"] = place.formation_energy_ev_per_atom
-    values["density_g_per_cubic_centimeter"] = float(structure.density)
-    values["atoms_in_cell"] = float(len(structure.get_primitive_structure()))
-    for name in PROPERTY_NAMES:
-        bounds = getattr(hit.target, name)
-        if name == _HULL:
-            bounds = _stable(bounds)
+def off_ranges(target: Target, values: Mapping[str, float]) -> Iterable[str]:
+    """Which values lie outside of what was asked, or are not known; the hull distance always counts."""
+    asked: dict[str, Range | None] = {name: getattr(target, name) for name in PROPERTY_NAMES}
+    asked[_HULL] = _near_hull(asked[_HULL])
+    for name, bounds in asked.items():
         if bounds is None:
             continue
-        low, high = bounds
-        value = values.get(name)
-        if value is None:
+        if name not in values:
             yield f"{name} is not known"
-        elif (low is not None and value < low - _TOLERANCE) or (
-            high is not None and value > high + _TOLERANCE
-        ):
-            yield f"{name} is {value:.4g}"
+            continue
+        low, high = (
+            (-math.inf if bounds[0] is None else bounds[0]),
+            (math.inf if bounds[1] is None else bounds[1]),
+        )
+        if not low - _TOLERANCE <= values[name] <= high + _TOLERANCE:
+            yield f"{name} is {values[name]:.4g}"
 
 
-def _stable(asked: Range | None) -> Range:
-    """What was asked, and no further from the hull than any hit may be; below it is more stable still."""
+def geometry(structure: Structure) -> dict[str, float]:
+    """What follows from the structure alone."""
+    return {
+        "density_g_per_cubic_centimeter": float(structure.density),
+        "atoms_in_cell": float(len(structure.get_primitive_structure())),
+    }
+
+
+def _asked_again(mesh: Mesh, hit: Hit, crystal: Crystal) -> dict[str, float]:
+    values = {name: each.value for name, each in mesh.property.predict(crystal).values.items()}
+    place = mesh.stability.score(crystal, reference=hit.reference)
+    return {
+        **values,
+        _HULL: place.energy_above_hull_ev_per_atom,
+        "formation_energy_ev_per_atom": place.formation_energy_ev_per_atom,
+    }
+
+
+def _near_hull(asked: Range | None) -> Range:
+    """What was asked, and no further from the hull than any hit may be, to either side."""
     high = None if asked is None else asked[1]
-    return None, min(MAX_HULL_EV_PER_ATOM, MAX_HULL_EV_PER_ATOM if high is None else high)
+    return MIN_HULL_EV_PER_ATOM, min(MAX_HULL_EV_PER_ATOM, MAX_HULL_EV_PER_ATOM if high is None else high)
 
 
 def _known(mesh: Mesh, hit: Hit, crystal: Crystal) -> Iterable[str]:

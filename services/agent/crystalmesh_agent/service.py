@@ -8,7 +8,7 @@ from crystalmesh.agent.v1.study_service_pb2_grpc import (
     add_StudyServiceServicer_to_server,
 )
 from crystalmesh_agent.campaigns.controller import CampaignController, Pace
-from crystalmesh_agent.campaigns.mesh import ServedMesh
+from crystalmesh_agent.campaigns.mesh import CampaignMesh, ServedMesh
 from crystalmesh_agent.campaigns.wishes import merits
 from crystalmesh_agent.planning.choosing import planners
 from crystalmesh_agent.servicer import CampaignServicer
@@ -44,10 +44,14 @@ class _CampaignWork:
 
 
 def build(settings: AgentSettings, _metrics: Metrics) -> Hosted:
+    """The service over the mesh that the settings name."""
+    return hosted(settings, ServedMesh(Connection(settings.mesh_address or None)))
+
+
+def hosted(settings: AgentSettings, mesh: CampaignMesh) -> Hosted:
     """Campaigns over the store, and StudyService as generated: it answers NOT_IMPLEMENTED_YET."""
     store = _store(settings)
     feed = EventFeed(store)
-    mesh = ServedMesh(Connection(settings.mesh_address or None))
     known = planners(settings.planners)
     pace = Pace(settings.campaigns, settings.lease_seconds)
     controller = CampaignController(store, mesh, known, pace)

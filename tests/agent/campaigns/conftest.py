@@ -1,4 +1,4 @@
-"""A database for each test, workers that do not wait for long, and children that work until they are killed."""
+"""A database for each test, workers that do not wait for long, and children that may be killed."""
 
 from __future__ import annotations
 

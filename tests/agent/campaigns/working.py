@@ -58,9 +58,7 @@ def spec(
         reference=scripted_mesh.REFERENCE,
         generators=[Generator.GENERATOR_IONIC_SUBSTITUTION, Generator.GENERATOR_LANGUAGE_MODEL],
         planner=planner,
-        models=CampaignModels(
-            generation=scripted_mesh.LANGUAGE_MODEL, potential=scripted_mesh.POTENTIAL
-        ),
+        models=CampaignModels(generation=scripted_mesh.LANGUAGE_MODEL, potential=scripted_mesh.POTENTIAL),
         seed=seed,
     )
 
@@ -119,14 +117,12 @@ def outcome(store: CampaignStore, campaign_id: str) -> list[CampaignCandidate]:
 
 
 def check_log(store: CampaignStore, campaign_id: str) -> None:
-    """The log has no gap and says nothing twice, the funnel adds up, and the rest follows from the log."""
+    """The log has no gap and says nothing twice, and the funnel adds up."""
     events = log(store, campaign_id)
     assert [event.sequence for event in events] == list(range(1, len(events) + 1))
     facts = Counter(_fact(event) for event in events)
     assert not [fact for fact, count in facts.items() if count > 1]
-    campaign = store.get(campaign_id)
-    check_funnel(campaign, candidates(store, campaign_id))
-    assert store.rebuild(campaign_id) == campaign
+    check_funnel(store.get(campaign_id), candidates(store, campaign_id))
 
 
 def check_funnel(campaign: Campaign, made: Sequence[CampaignCandidate]) -> None:

@@ -44,8 +44,9 @@ class WorkClocks:
         self._stages: dict[CampaignStage.ValueType, Stopwatch] = defaultdict(Stopwatch)
         for entry in reported.stages:
             self._stages[entry.stage] = Stopwatch(entry.busy_time.ToNanoseconds() / 1e9)
-        self.retrieved = 0  # materials that were found
-        self.chosen = 0  # of these, to start from
+        retrieval = [each for each in reported.stages if each.stage == CampaignStage.CAMPAIGN_STAGE_RETRIEVE]
+        self.retrieved = sum(entry.entered_count for entry in retrieval)  # materials that were found
+        self.chosen = sum(entry.passed_count for entry in retrieval)  # of these, to start from
 
     @contextmanager
     def at(self, stage: CampaignStage.ValueType) -> Iterator[None]:

@@ -14,11 +14,16 @@ import structlog
 
 from crystalmesh_agent.campaigns.journal import Journal
 from crystalmesh_agent.campaigns.mesh import CampaignMesh
-from crystalmesh_agent.campaigns.run import CampaignRun
+from crystalmesh_agent.campaigns.run import CampaignRun, failed
 from crystalmesh_agent.planning.planner import Planner
 from crystalmesh_agent.store.campaigns import CampaignStore
 from crystalmesh_agent.store.leases import Lease, LeaseLostError
-from crystalmesh_common.runtime.errors import CrystalMeshError, DatabaseBusyError
+from crystalmesh_common.runtime.errors import (
+    CrystalMeshError,
+    DatabaseBusyError,
+    DataCorruptError,
+    StorageFullError,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -75,12 +80,16 @@ class CampaignController:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        with suppress(CrystalMeshError):  # what was taken a moment ago, and not begun
+            await asyncio.to_thread(self._store.leases.release_all, self._name)
         await self._mesh.close()
 
     async def _take(self) -> None:
         while True:
+            # Not `wait_for`: it may swallow our cancellation when it comes together with the news.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._awake.wait(), _LOOK_SECONDS)
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await self._awake.wait()
             self._awake.clear()
             try:
                 while len(self._runs) < self._pace.campaigns and (lease := await self._lease()):
@@ -91,7 +100,13 @@ class CampaignController:
                 _log.error("campaigns_not_taken", reason=error.reason, message=str(error))
 
     async def _lease(self) -> Lease | None:
-        return await asyncio.to_thread(self._store.leases.acquire, self._name, self._pace.lease_seconds)
+        acquire = asyncio.to_thread(self._store.leases.acquire, self._name, self._pace.lease_seconds)
+        taking = asyncio.ensure_future(acquire)
+        try:
+            return await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            await asyncio.wait({taking})  # its thread goes on; `stop` lets go of what it takes
+            raise
 
     def _begin(self, lease: Lease) -> None:
         task = asyncio.create_task(self._work(lease), name=f"campaign {lease.campaign_id}")
@@ -112,17 +127,23 @@ class CampaignController:
             for task in (working, beating):
                 task.cancel()
             outcomes = await asyncio.gather(working, beating, return_exceptions=True)
-            await self._release(lease)
-        for error in outcomes:
+            errors = [error for error in outcomes if isinstance(error, Exception)]
+            if not errors:
+                await self._release(lease)
+        for error in errors:
             if isinstance(error, LeaseLostError):
                 log.info("campaign_left", message=str(error))
                 return
-            if isinstance(error, Exception):
-                log.error("campaign_not_worked_on", exc_info=error)
+            # The lease stays until it has run out, so that nobody tries again and again without pause.
+            log.error("campaign_not_worked_on", exc_info=error)
 
     async def _to_the_end(self, lease: Lease) -> None:
         journal = Journal(self._store, lease)
-        await journal.read()
+        try:
+            await journal.read()
+        except DataCorruptError as error:
+            await journal.append(failed(error))
+            return
         planner = self._planners.get(journal.campaign.spec.planner) or self._planners["bandit"]
         await CampaignRun(journal, self._mesh, planner, worker=self._name).to_the_end()
 
@@ -130,7 +151,7 @@ class CampaignController:
         """Give signs of life until the lease is lost; work appends, which are signs, too."""
         while True:
             await asyncio.sleep(self._pace.lease_seconds / _BEATS_IN_A_LEASE)
-            with suppress(DatabaseBusyError):
+            with suppress(DatabaseBusyError, StorageFullError):
                 await asyncio.to_thread(self._store.leases.heartbeat, lease)
 
     async def _release(self, lease: Lease) -> None:

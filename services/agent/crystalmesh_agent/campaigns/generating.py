@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import aclosing
 
 import structlog
@@ -19,6 +18,7 @@ from crystalmesh.generation.v1.generation_pb2 import GenerateRequest, GenerateRe
 from crystalmesh_agent.campaigns.prompting import Start, requests
 from crystalmesh_agent.campaigns.rejections import rejection
 from crystalmesh_agent.campaigns.starting_points import StartingPoints
+from crystalmesh_agent.campaigns.together import together
 from crystalmesh_agent.campaigns.trials import place_of
 from crystalmesh_agent.campaigns.workplace import Workplace
 from crystalmesh_agent.store.keys import candidate_id
@@ -44,7 +44,7 @@ class Generating:
         """
         starts = [await self._start(batch) for batch in planned.batches]
         asked = requests(self._spec, planned.round, starts, self._made_before(planned.round))
-        answers = await asyncio.gather(*map(self._answers, asked))
+        answers = await together(*map(self._answers, asked))
         made = sorted((answer for each in answers for answer in each), key=_place)
         return [event for answer in made for event in _events(planned, answer)]
 

@@ -40,6 +40,7 @@ from crystalmesh_client.calls import AsyncCaller
 from crystalmesh_client.connection import Connection
 from crystalmesh_client.phases import Phase
 from crystalmesh_client.questions import Question, outcome_reader
+from crystalmesh_client.relax_options import RelaxOptions
 from crystalmesh_client.results import Failed, result_of
 from crystalmesh_common.crystal.structure import Crystal
 from crystalmesh_common.runtime.errors import InternalError, UnreachableError
@@ -82,8 +83,8 @@ class CampaignMesh(Protocol):
     async def predict(self, crystals: Sequence[Crystal], model: str) -> Mapping[str, Prediction | Failed]:
         """What models say of each crystal, by its id."""
 
-    async def relax(self, crystal: Crystal, model: str) -> Relaxation:
-        """Where a crystal ends. Raises what is wrong with it."""
+    async def relax(self, crystal: Crystal, model: str, *, max_steps: int) -> Relaxation:
+        """Where a crystal ends, or is after so many steps. Raises what is wrong with it."""
 
     async def score(self, crystal: Crystal, reference: str) -> HullDistance:
         """Where a relaxed crystal lies, by the reference's own potential. Raises what is wrong with it."""
@@ -156,8 +157,8 @@ class ServedMesh:
             "property", question, crystals, field="prediction", seconds=_PREDICT_SECONDS
         )
 
-    async def relax(self, crystal: Crystal, model: str) -> Relaxation:
-        question = relaxation_questions.relaxations(None, model)
+    async def relax(self, crystal: Crystal, model: str, *, max_steps: int) -> Relaxation:
+        question = relaxation_questions.relaxations(RelaxOptions(max_steps=max_steps), model)
         outcomes = await self._outcomes(
             "relaxation", question, [crystal], field="relaxation", seconds=_RELAX_SECONDS
         )

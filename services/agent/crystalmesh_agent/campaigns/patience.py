@@ -11,7 +11,7 @@ from crystalmesh.agent.v1.run_pb2 import RunPaused, RunResumed
 from crystalmesh_agent.campaigns.clocks import Stopwatch
 from crystalmesh_agent.campaigns.journal import Journal
 from crystalmesh_agent.campaigns.mesh import CampaignMesh
-from crystalmesh_common.runtime.errors import QueueFullError, UnavailableError
+from crystalmesh_common.runtime.errors import CrystalMeshError, QueueFullError, UnavailableError
 from crystalmesh_common.runtime.statuses import to_status
 
 Result = TypeVar("Result")
@@ -41,15 +41,18 @@ class Patience:
             try:
                 result = await call()
             except QueueFullError as error:
+                await self._resume(service)
                 await asyncio.sleep(error.retry_after_seconds or pause)
             except UnavailableError as error:
                 self._mesh.forget(service, error)
                 await self._pause(service, error)
                 await asyncio.sleep(max(pause, error.retry_after_seconds or 0.0))
                 pause = min(2 * pause, _LONGEST_SECONDS)
+            except CrystalMeshError:  # it is there, to say so
+                await self._resume(service)
+                raise
             else:
-                if self._down:
-                    await self._resume(service)
+                await self._resume(service)
                 return result
 
     async def _pause(self, service: str, error: UnavailableError) -> None:
@@ -62,6 +65,8 @@ class Patience:
             await self._journal.append(_paused(service, error))
 
     async def _resume(self, service: str) -> None:
+        if not self._down:
+            return
         async with self._turn:
             if self._down.pop(service, None) is None:
                 return

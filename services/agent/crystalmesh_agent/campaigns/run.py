@@ -31,8 +31,8 @@ from crystalmesh_common.runtime.statuses import as_reportable, to_status
 
 _log = structlog.get_logger(__name__)
 
-_RELAXED_AT_ONCE = 16
-"""Candidates at the potential, so that it has full batches."""
+_RELAXED_AT_ONCE = 8
+"""Candidates at the potential: enough that it has full batches, few enough that the first is soon done."""
 
 
 @dataclass(frozen=True)
@@ -59,19 +59,18 @@ class CampaignRun:
         await self._journal.append(CampaignEvent(started=started))
         clocks = WorkClocks(campaign.progress)
         clocks.whole.start()
-        finished = CampaignFinished(state=RunState.RUN_STATE_FINISHED)
         try:
-            finished.stop_reason = await self._work(clocks)
+            reason = await self._work(clocks)
+            finished = CampaignFinished(state=RunState.RUN_STATE_FINISHED, stop_reason=reason)
+            ended = CampaignEvent(finished=finished)
         except LeaseLostError:
             raise
         except Exception as error:  # noqa: BLE001 -- whatever it is, the campaign's record has to say so
             if not isinstance(error, CrystalMeshError):
                 _log.error("campaign_failed", campaign=campaign.id, exc_info=error)
-            finished.state = RunState.RUN_STATE_FAILED
-            finished.stop_reason = CampaignStopReason.CAMPAIGN_STOP_REASON_FAILED
-            finished.failure.CopyFrom(to_status(as_reportable(error)))
-        finished.progress.CopyFrom(clocks.progress())
-        await self._journal.append(CampaignEvent(finished=finished))
+            ended = failed(error)
+        ended.finished.progress.CopyFrom(clocks.progress())
+        await self._journal.append(ended)
 
     async def _work(self, clocks: WorkClocks) -> CampaignStopReason.ValueType:
         spec = self._journal.campaign.spec
@@ -189,7 +188,7 @@ class _Search:
         budget = self._spec.budget
         if budget.max_candidates == 0:
             return CampaignStopReason.CAMPAIGN_STOP_REASON_CANDIDATE_BUDGET
-        if budget.max_wall_time.ToNanoseconds() <= int(self._clocks.whole.seconds):
+        if budget.max_wall_time.ToNanoseconds() <= self._clocks.whole.seconds * 1e9:
             return CampaignStopReason.CAMPAIGN_STOP_REASON_TIME_BUDGET
         return self._enough() or self._stagnating()
 
@@ -216,6 +215,16 @@ class _Search:
         if planned >= self._spec.budget.max_candidates:
             return CampaignStopReason.CAMPAIGN_STOP_REASON_CANDIDATE_BUDGET
         return CampaignStopReason.CAMPAIGN_STOP_REASON_NO_PROGRESS  # the planner sees no way on
+
+
+def failed(error: Exception) -> CampaignEvent:
+    """A campaign cannot go on."""
+    finished = CampaignFinished(
+        state=RunState.RUN_STATE_FAILED,
+        stop_reason=CampaignStopReason.CAMPAIGN_STOP_REASON_FAILED,
+        failure=to_status(as_reportable(error)),
+    )
+    return CampaignEvent(finished=finished)
 
 
 def evaluations_of(candidate: CampaignCandidate) -> int:

@@ -31,6 +31,7 @@ class StartingPoints:
         self._mesh = workplace.mesh
         self._patience = workplace.patience
         self._clocks = workplace.clocks
+        self._journal = workplace.journal
         self._references: dict[tuple[str, str], ReferenceMaterial] = {}  # by catalog and id
         self._known: list[StartingPoint] = []
 
@@ -40,14 +41,15 @@ class StartingPoints:
             return
         target = self._spec.target
         found: dict[str, StartingPoint] = {}
+        hit_count = 0
         for bonus, material_filter in _searches(target):
             hits = await self._patience.ask("retrieval", partial(self._search, material_filter))
-            self._clocks.retrieved += len(hits.hits)
+            hit_count += len(hits.hits)
             for hit in hits.hits:
                 if hit.material.atom_count <= _MAX_ATOMS and hit.material.id not in found:
                     found[hit.material.id] = self._point_of(hit.material, hits, hit.similarity, bonus)
         self._known = list(found.values())
-        self._clocks.chosen = len(self._known)
+        self._clocks.retrieved, self._clocks.chosen = hit_count, len(self._known)
 
     def now(self, settled: Iterable[CampaignCandidate]) -> Sequence[StartingPoint]:
         """The materials, and the best of the candidates that are through all stages."""
@@ -55,11 +57,13 @@ class StartingPoints:
             return []
         ranked = [candidate for candidate in settled if is_ranked(candidate)]
         best = sorted(ranked, key=lambda candidate: -candidate.target_fit.score)[:_BEST_CANDIDATES]
-        return [*self._known, *map(self._point_of_candidate, best)]
+        return [*self._known, *map(_point_of_candidate, best)]
 
     async def reference(self, material: StartingMaterial) -> ReferenceMaterial:
         """The crystal to start from, with what is known of it."""
         key = (material.catalog, material.material_id)
+        if not material.catalog:
+            return _reference_of_candidate(self._journal.candidates[material.material_id])
         if key not in self._references:  # planned before the catalog was changed
             whole = await self._patience.ask("retrieval", lambda: self._mesh.material(*key))
             self._references[key] = _reference_of(whole)
@@ -86,19 +90,6 @@ class StartingPoints:
             elements=frozenset(material.crystal.atomic_numbers),
             values={value.property: value.value for value in material.properties},
             promise=bonus + (1 - bonus) * near,
-        )
-
-    def _point_of_candidate(self, candidate: CampaignCandidate) -> StartingPoint:
-        crystal = candidate.relaxation.crystal
-        reference = ReferenceMaterial(properties=candidate.properties)
-        reference.crystal.crystal.CopyFrom(crystal)
-        reference.crystal.id = reference.crystal.crystal.id = candidate.id
-        self._references["", candidate.id] = reference
-        return StartingPoint(
-            material=StartingMaterial(material_id=candidate.id, formula=candidate.generated.validity.formula),
-            elements=frozenset(crystal.atomic_numbers),
-            values={value.property: value.value for value in candidate.properties},
-            promise=candidate.target_fit.score,
         )
 
 
@@ -128,6 +119,22 @@ def _reference_of(material: Material) -> ReferenceMaterial:
     )
     reference.crystal.crystal.CopyFrom(material.crystal)
     reference.crystal.id = material.id
+    return reference
+
+
+def _point_of_candidate(candidate: CampaignCandidate) -> StartingPoint:
+    return StartingPoint(
+        material=StartingMaterial(material_id=candidate.id, formula=candidate.generated.validity.formula),
+        elements=frozenset(candidate.relaxation.crystal.atomic_numbers),
+        values={value.property: value.value for value in candidate.properties},
+        promise=candidate.target_fit.score,
+    )
+
+
+def _reference_of_candidate(candidate: CampaignCandidate) -> ReferenceMaterial:
+    reference = ReferenceMaterial(properties=candidate.properties)
+    reference.crystal.crystal.CopyFrom(candidate.relaxation.crystal)
+    reference.crystal.id = reference.crystal.crystal.id = candidate.id
     return reference
 
 

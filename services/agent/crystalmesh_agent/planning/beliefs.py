@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from crystalmesh.agent.v1.campaign_candidate_pb2 import RejectionReason, StartingMaterial
 from crystalmesh.agent.v1.campaign_event_pb2 import PlannedBatch
+from crystalmesh.generation.v1.generation_pb2 import Generator
 from crystalmesh_agent.planning.choices import Choice
 from crystalmesh_agent.planning.effects import Effects, Part, Prior, Yield
 from crystalmesh_agent.planning.planner import Situation, StartingPoint, Trial
@@ -31,6 +32,9 @@ _NEAR_HIT = 0.2
 learn from, and paid in full."""
 _FIRST_PAY = 0.1
 """Per candidate, before anything is known."""
+_GENERATOR_PAY = {Generator.GENERATOR_LANGUAGE_MODEL: 0.3}
+"""Beside substitution: what the shipped model's share of stable, unique and new crystals is (benchmark
+`generation`). A campaign soon learns better."""
 _PROMISE_POWER = 2.0
 _LEAST_PROMISE = 0.05
 _STRENGTHS = {"all": 0.5, "point": 1.0, "elements": 2.0, "generator": 2.0, "temperature": 6.0, "edit": 3.0}
@@ -106,6 +110,8 @@ class Beliefs:
         strength = _STRENGTHS[kind]
         if kind == "all":
             return Prior(_FIRST_PAY, strength)
+        if kind == "generator":
+            return Prior(_GENERATOR_PAY.get(rest[0], 1.0), strength)
         point = self._points.get(rest[0]) if kind == "point" else None
         if point is None:
             return Prior(strength=strength)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from math import gcd, lcm
 
 from crystalmesh_common.crystal.composition import Composition, reduced_formula_of_text
@@ -13,6 +14,7 @@ from crystalmesh_common.crystal.elements import ATOMIC_NUMBERS, MAX_ATOMIC_NUMBE
 from crystalmesh_common.runtime.errors import ContradictoryTargetError, InvalidFieldError
 
 DEFAULT_MAX_ATOMS = 20
+_FORMULAS_KEPT = 4096
 _MAX_DENOMINATOR = 100
 """Of the amounts in a formula: "Li0.33CoO2" is LiCo3O6 within rounding."""
 
@@ -112,6 +114,7 @@ def composition_limits(
     return limits
 
 
+@lru_cache(_FORMULAS_KEPT)
 def formula_composition(formula: str) -> Composition:
     """The composition of a formula that somebody wrote, in whole numbers without a common factor.
 
