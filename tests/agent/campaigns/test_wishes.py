@@ -215,7 +215,14 @@ def test_the_surest_comes_first() -> None:
     assert by_worth == sorted(by_worth, reverse=True)
     assert len(set(by_worth)) == len(by_worth)
     assert by_worth[3] > 0.5 > by_worth[4]
-    assert score(3.0, 0.0, hull=-5.0) == 1.0
+    assert score(3.0, 0.0, hull=-0.29) == 1.0
+
+
+def test_far_below_the_hull_is_no_hit() -> None:
+    """What nothing competes with has no rival in the reference; nobody knows whether it is stable."""
+    fit = gap_of_2_to_4().fit(silicon(), [is_known(GAP, 3.0), is_known(HULL, -0.61)])
+    assert (fit.fulfilled, fit.score < 0.1) == (False, True)
+    assert fit.misses == ["0.61 eV/atom below the hull: the reference lacks what competes"]
 
 
 def test_the_probability_is_that_of_a_normal_distribution() -> None:

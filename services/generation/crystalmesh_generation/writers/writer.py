@@ -138,8 +138,10 @@ class Writer:
                 break
             self._step()
         settled = [self._samples[key] for key in keys if self._samples[key].settled]
-        self._value(settled)
         self._screen_out(settled)
+        self._choose([sample for sample in settled if any(each.screened for each in sample.proposals)])
+        self._value(settled)
+        self._choose(settled)
         return [self._outcome(self._samples[key]) for key in keys]
 
     def close(self) -> None:
@@ -257,8 +259,18 @@ class Writer:
             symmetrized=moved is not None,
         )
 
+    def _choose(self, samples: Sequence[Sample]) -> None:
+        """Leave each its best proposal alone."""
+        for sample in samples:
+            if sample.proposals:
+                ranges, known = sample.request.prompt.aim.ranges, sample.request.options.known
+                sample.proposals[:] = [best_of(sample.proposals, ranges, self.known, known)]
+
     def _value(self, samples: Sequence[Sample]) -> None:
-        """Give proposals the values of the regression head, all crystals of a model at once."""
+        """Give proposals the values of the regression head, all crystals of a model at once.
+
+        A forward pass for each: those among which a screen has chosen already are not worth it.
+        """
         crystals: dict[str, list[tuple[Sample, int, list[int]]]] = {}
         for sample in samples:
             name = sample.request.options.model
@@ -310,9 +322,7 @@ class Writer:
         if not sample.proposals:
             return sample.failure
         model = self._models.get(sample.request.options.model)
-        request = sample.request
-        best = best_of(sample.proposals, request.prompt.aim.ranges, self.known, request.options.known)
-        return Made(best, sample.crystal_id, model.facts if model else None)
+        return Made(sample.proposals[0], sample.crystal_id, model.facts if model else None)
 
     def _forget(self, sample: Sample) -> None:
         self._drop_texts(sample)
