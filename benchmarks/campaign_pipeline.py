@@ -1,7 +1,7 @@
 """Does a campaign keep its busiest stage busy: that stage's work within a campaign, and the same work alone.
 
 A long campaign without a limit of hits; then its crystals are asked for again from the materials that they
-started from, and all that it relaxed is relaxed again, each in one call with nothing else running. The stage
+started from, and all that it relaxed is relaxed again as far as there, with nothing else running. The stage
 that takes longer alone is the busiest. Efficiency is its seconds alone by those from the moment when it first
 could begin to the end of the last. Generation and relaxation share the cores here, so there is a bound:
 alone, the busiest stage has all of them.
@@ -27,8 +27,11 @@ from crystalmesh_client.campaign_events import (
     StageStarted,
 )
 from crystalmesh_client.campaign_specs import CampaignSettings
+from crystalmesh_client.relax_options import RelaxOptions
 
 BAR = 0.8
+_MAX_STEPS = 500
+"""Of those that converge; the server's own limit."""
 GENERATE, RELAX = "generate", "relax"
 _ENDS: dict[str, type[CandidateEvent]] = {GENERATE: CandidateGenerated, RELAX: CandidateRelaxed}
 _LONGEST_SECONDS = 1_800.0
@@ -48,6 +51,14 @@ class Stage:
     def efficiency(self) -> float:
         """Its throughput within the campaign, relative to that alone."""
         return self.seconds_alone / self.seconds_within
+
+
+@dataclass(frozen=True, eq=False)
+class Begun:
+    """A crystal as it was before it was relaxed, and the steps that it may take."""
+
+    crystal: Crystal
+    max_steps: int
 
 
 def efficiency(mesh: CampaignMesh, wanted: NamedTarget, candidates: int) -> dict[str, float]:
@@ -73,7 +84,10 @@ def efficiency(mesh: CampaignMesh, wanted: NamedTarget, candidates: int) -> dict
     bound = busiest.seconds_alone / max(busiest.seconds_alone, campaign.cpu_seconds / cores)
     held = "holds" if busiest.efficiency >= BAR else "MISSED"
     print(f"  the busiest is {busiest.name}: {busiest.efficiency:.2f}, the bar is {BAR:g}: {held}")
-    print(f"  with {cores} cores for all {campaign.cpu_seconds:.0f} CPU s, at most {bound:.2f} can be had")
+    print(
+        f"  with {cores} cores for all {campaign.cpu_seconds:.0f} CPU s, at most {bound:.2f} can be had:"
+        f" {busiest.efficiency / bound:.2f} of that"
+    )
     return {
         "pipeline_efficiency": busiest.efficiency,
         "efficiency_bound": bound,
@@ -82,11 +96,15 @@ def efficiency(mesh: CampaignMesh, wanted: NamedTarget, candidates: int) -> dict
     }
 
 
-def began_as(run: CampaignRun) -> list[Crystal]:
+def began_as(run: CampaignRun) -> list[Begun]:
     """The crystals that were relaxed, as they were generated, in the order in which they were done."""
     made = {each.id: each.generated for each in (*run.ranked, *run.rejected)}
-    relaxed = [event.candidate_id for event in run.events if isinstance(event, CandidateRelaxed)]
-    return [replace(each.crystal, id=name) for name in relaxed if (each := made[name]) is not None]
+    relaxed = [event for event in run.events if isinstance(event, CandidateRelaxed)]
+    return [
+        Begun(replace(each.crystal, id=event.candidate_id), _MAX_STEPS if event.converged else event.steps)
+        for event in relaxed
+        if (each := made[event.candidate_id]) is not None
+    ]
 
 
 def prompts_of(mesh: CampaignMesh, run: CampaignRun, wanted: NamedTarget) -> list[Prompt]:
@@ -115,10 +133,14 @@ def _measured(mesh: CampaignMesh, run: CampaignRun, name: str, work: Callable[[]
     return Stage(name, len(ended), within, seconds, cpu_after - cpu_before)
 
 
-def _relax(mesh: CampaignMesh, crystals: Sequence[Crystal], potential: str) -> None:
-    done = len(list(mesh.client.relaxation.relax_many(crystals, model=potential)))
-    if done != len(crystals):
-        raise RuntimeError(f"{len(crystals) - done} relaxations have no outcome")
+def _relax(mesh: CampaignMesh, begun: Sequence[Begun], potential: str) -> None:
+    """As far as they were relaxed within: what was given up there takes as few steps here."""
+    for steps in sorted({each.max_steps for each in begun}):
+        crystals = [each.crystal for each in begun if each.max_steps == steps]
+        options = RelaxOptions(max_steps=steps)
+        done = len(list(mesh.client.relaxation.relax_many(crystals, options, model=potential)))
+        if done != len(crystals):
+            raise RuntimeError(f"{len(crystals) - done} relaxations have no outcome")
 
 
 def _generate(mesh: CampaignMesh, prompts: Sequence[Prompt]) -> None:

@@ -30,6 +30,8 @@ _SYMBOL = re.compile(r"[A-Z][a-z]?")
 _REPLACE = re.compile(r"replace ([A-Z][a-z]?)")
 _MAX_ATOMS = 20
 _MAX_FREE_TEXT = 4000
+_LEAST_DISTANCE_ANGSTROM = 0.5
+"""Of two atoms, below which validation would drop the crystal."""
 _MAX_KNOWN_FORMULAS = 1000
 
 
@@ -62,6 +64,7 @@ def requests(
             constraints=GenerationConstraints(
                 max_atoms=_most_atoms(spec.target, prompts),
                 symmetrize=True,
+                min_distance_angstrom=_LEAST_DISTANCE_ANGSTROM,
                 known_formulas=made[-_MAX_KNOWN_FORMULAS:],
             ),
             skip_transition=spec.skip_transition,
