@@ -138,14 +138,12 @@ def test_a_model_that_cannot_be_loaded_ends_the_service(start_service: StartServ
     assert "cuda:63" in failed[0]["exception"]
 
 
-def test_a_service_that_comes_later_serves_its_health_and_refuses_the_rest(
-    start_service: StartService,
-) -> None:
-    """A placeholder service answers UNIMPLEMENTED over the wire, counted, and nothing faked."""
+def test_what_comes_later_is_refused(start_service: StartService) -> None:
+    """Methods that are not there yet answer UNIMPLEMENTED over the wire, counted, and nothing faked."""
     service = start_service(service=LIGHT)
     service.wait_serving()
     with grpc.insecure_channel(service.address) as channel:
-        for name in ("CampaignService/ListCampaigns", "StudyService/ListStudies"):
+        for name in ("StudyService/GetStudy", "StudyService/ListStudies"):
             with pytest.raises(grpc.RpcError) as failed:
                 channel.unary_unary(f"/crystalmesh.agent.v1.{name}")(b"", timeout=30)
             assert failed.value.code() is grpc.StatusCode.UNIMPLEMENTED
