@@ -13,7 +13,7 @@ from crystalmesh_client.hulls import HullDistance, hull_distance_from
 from crystalmesh_client.json_forms import crystal_form, fields_form, json_form
 from crystalmesh_client.notebook import html_table
 from crystalmesh_client.phases import Phase
-from crystalmesh_client.predictions import PredictedValue, Prediction, prediction_from
+from crystalmesh_client.predictions import Prediction, prediction_from
 from crystalmesh_client.properties import SHORT_NAMES, PropertyValue, property_name, value_from
 from crystalmesh_client.results import Relaxation, relaxation_from
 from crystalmesh_common.crystal.composition import chemical_system, reduced_formula
@@ -181,7 +181,7 @@ class CampaignCandidate:
         """What is known of a property, for people; empty where nothing is."""
         value = self.properties.get(name)
         if value is not None:
-            return rounded(value)
+            return value.rounded
         above = self.energy_above_hull_ev_per_atom
         if name == "energy_above_hull_ev_per_atom" and above is not None:
             return f"{round(above, 4) + 0.0:g}"
@@ -242,12 +242,6 @@ class CampaignCandidate:
             "<div style='display:flex;flex-wrap:wrap;gap:1em'>"
             f"<div style='flex:none'>{picture}</div><div>{table}</div></div>"
         )
-
-
-def rounded(value: PropertyValue) -> str:
-    """A value for people, with half of its 95% interval where that is known: "3.21 ± 0.40"."""
-    said = PredictedValue(value.value, value.source, value.uncertainty, value.unit, name="")
-    return said.rounded
 
 
 def campaign_candidate_from(message: campaign_candidate_pb2.CampaignCandidate) -> CampaignCandidate:

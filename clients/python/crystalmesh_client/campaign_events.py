@@ -18,7 +18,6 @@ from crystalmesh_client.campaign_candidates import (
     campaign_candidate_from,
     novelty_from,
     rejection_from,
-    rounded,
     stage_name,
     starting_material_from,
     target_fit_from,
@@ -355,7 +354,7 @@ def _finished(message: campaign_event_pb2.CampaignFinished) -> dict[str, Any]:
 
 
 def _in_words(properties: Mapping[str, PropertyValue]) -> str:
-    return ", ".join(f"{SHORT_NAMES.get(name, name)} {rounded(value)}" for name, value in properties.items())
+    return ", ".join(f"{SHORT_NAMES.get(name, name)} {value.rounded}" for name, value in properties.items())
 
 
 _READERS: Mapping[str, tuple[type[CampaignEvent], Callable[[Any], dict[str, Any]]]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -24,9 +23,7 @@ _KINDS: Mapping[int, DomainWarningKindName] = {
     prediction_pb2.DomainWarningKind.Value(f"DOMAIN_WARNING_KIND_{kind.upper()}"): kind
     for kind in get_args(DomainWarningKindName)
 }
-_DEVIATIONS_IN_95_PERCENT = 1.96
 _MAY_BE_NEGATIVE = {"formation_energy_ev_per_atom"}
-_MOST_DECIMALS = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +38,6 @@ class PredictedValue(PropertyValue):
         return self.source.name
 
     @property
-    def half_interval(self) -> float | None:
-        """Half of a 95% interval; None when the model does not say how sure it is."""
-        return None if self.uncertainty is None else _DEVIATIONS_IN_95_PERCENT * self.uncertainty
-
-    @property
     def lower(self) -> float | None:
         """Where the 95% interval begins; not below 0 where the property cannot be."""
         if self.half_interval is None:
@@ -57,15 +49,6 @@ class PredictedValue(PropertyValue):
     def upper(self) -> float | None:
         """Where the 95% interval ends."""
         return None if self.half_interval is None else self.value + self.half_interval
-
-    @property
-    def rounded(self) -> str:
-        """The value and half of its 95% interval, with the digits that mean something: "3.21 ± 0.40"."""
-        half = self.half_interval
-        if half is None or not 0 < half < math.inf:
-            return f"{round(self.value, 4) + 0.0:g}"  # no "-0"
-        decimals = min(max(1 - math.floor(math.log10(half)), 0), _MOST_DECIMALS)
-        return f"{round(self.value, decimals) + 0.0:.{decimals}f} ± {half:.{decimals}f}"
 
     def to_dict(self) -> dict[str, Any]:
         """All of it that JSON can hold."""

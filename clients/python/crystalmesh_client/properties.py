@@ -60,6 +60,10 @@ class ValueSource:
     version: str = ""
 
 
+_DEVIATIONS_IN_95_PERCENT = 1.96
+_MOST_DECIMALS = 6
+
+
 @dataclass(frozen=True)
 class PropertyValue:
     """A value in the unit of its property's name."""
@@ -68,6 +72,20 @@ class PropertyValue:
     source: ValueSource = ValueSource()
     uncertainty: float | None = None  # one standard deviation
     unit: str = ""  # in words, as the server says it: "eV/atom"
+
+    @property
+    def half_interval(self) -> float | None:
+        """Half of a 95% interval; None where nobody says how sure the value is."""
+        return None if self.uncertainty is None else _DEVIATIONS_IN_95_PERCENT * self.uncertainty
+
+    @property
+    def rounded(self) -> str:
+        """The value and half of its 95% interval, with the digits that mean something: "3.21 ± 0.40"."""
+        half = self.half_interval
+        if half is None or not 0 < half < math.inf:
+            return f"{round(self.value, 4) + 0.0:g}"  # no "-0"
+        decimals = min(max(1 - math.floor(math.log10(half)), 0), _MOST_DECIMALS)
+        return f"{round(self.value, decimals) + 0.0:.{decimals}f} ± {half:.{decimals}f}"
 
     def __str__(self) -> str:
         unit = f" {self.unit}" if self.unit else ""

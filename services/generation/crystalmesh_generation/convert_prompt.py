@@ -115,13 +115,7 @@ def _options(message: GenerateRequest) -> Options:
 
 
 def _known(formulas: Sequence[str]) -> frozenset[Composition]:
-    try:
-        return frozenset(map(formula_composition, formulas))
-    except InvalidFieldError as error:
-        words = error.message.removeprefix("target.formula: ")
-        raise InvalidFieldError(
-            f"constraints.known_formulas: {words}", field="constraints.known_formulas"
-        ) from None
+    return frozenset(formula_composition(each, "constraints.known_formulas") for each in formulas)
 
 
 def _reference(message: ReferenceMaterial, atoms_per_crystal: int, max_atoms: int | None) -> KnownMaterial:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TypeVar
-
-from structlog.testing import capture_logs
 
 from crystalmesh.agent.v1 import campaign_service_pb2 as service
 from crystalmesh.agent.v1.campaign_candidate_pb2 import CampaignCandidate, CandidateState
@@ -36,9 +33,9 @@ from crystalmesh_common.runtime.errors import (
     ResourceNotFoundError,
     WrongStateError,
 )
-from crystalmesh_common.runtime.service import Hosted, Service, StandaloneProcess
 from crystalmesh_common.runtime.settings import ServiceSettings
 from tests.client.campaigns import story
+from tests.client.hosting import in_a_thread, standing_in
 
 Item = TypeVar("Item")
 
@@ -212,40 +209,16 @@ def _page(items: Sequence[Item], token: str, size: int) -> tuple[Sequence[Item],
     return items[start : start + size], str(start + size) if start + size < len(items) else ""
 
 
-@asynccontextmanager
-async def hosted(servicer: Laboratory, port: int = 0) -> AsyncIterator[str]:
+def hosted(servicer: Laboratory, port: int = 0) -> AbstractAsyncContextManager[str]:
     """The address of a server of its own with this servicer."""
-    unit = Service(
+    return standing_in(
         "agent",
-        ServiceSettings,
-        lambda _settings, _metrics: Hosted(
-            [
-                lambda server: add_CampaignServiceServicer_to_server(servicer, server),
-                lambda server: add_StabilityServiceServicer_to_server(Hulls(), server),
-            ]
-        ),
+        ServiceSettings(metrics_port=-1, port=port, drain_seconds=0),
+        lambda server: add_CampaignServiceServicer_to_server(servicer, server),
+        lambda server: add_StabilityServiceServicer_to_server(Hulls(), server),
     )
-    process = StandaloneProcess(unit, ServiceSettings(metrics_port=-1, port=port, drain_seconds=0))
-    await process.start()
-    try:
-        assert await process.load()
-        yield f"127.0.0.1:{process.port}"
-    finally:
-        await process.stop()
 
 
-@contextmanager
-def served(servicer: Laboratory) -> Iterator[str]:
-    """The same for synchronous code, on an event loop of another thread, without a log."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    server = hosted(servicer)
-    with capture_logs():
-        try:
-            yield asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(60)
-        finally:
-            asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result(60)
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join(60)
-            loop.close()
+def served(servicer: Laboratory) -> AbstractContextManager[str]:
+    """The same for synchronous code."""
+    return in_a_thread(hosted(servicer))

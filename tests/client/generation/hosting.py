@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass, field, replace
-
-from structlog.testing import capture_logs
 
 from crystalmesh.generation.v1 import candidate_pb2, generation_pb2, generation_service_pb2, transition_pb2
 from crystalmesh.generation.v1.generation_service_pb2_grpc import (
@@ -19,9 +16,9 @@ from crystalmesh_common.crystal.protobuf import crystal_to_proto
 from crystalmesh_common.crystal.text import crystal_to_cif
 from crystalmesh_common.runtime.calls import CallContext
 from crystalmesh_common.runtime.errors import CrystalMeshError, ModelNotFoundError
-from crystalmesh_common.runtime.service import Hosted, Service, StandaloneProcess
 from crystalmesh_common.runtime.settings import ServiceSettings
 from crystalmesh_common.runtime.statuses import to_status
+from tests.client.hosting import in_a_thread, standing_in
 from tests.conftest import sodium_chloride
 
 MODEL = "scribe"
@@ -156,37 +153,15 @@ def substituted(response: generation_pb2.GenerateResponse) -> None:
     made.duplicate_of = f"{response.prompt_id}-0"
 
 
-@asynccontextmanager
-async def hosted(servicer: Workshop) -> AsyncIterator[str]:
+def hosted(servicer: Workshop) -> AbstractAsyncContextManager[str]:
     """The address of a server of its own with this servicer."""
-    service = Service(
+    return standing_in(
         "generation",
-        ServiceSettings,
-        lambda _settings, _metrics: Hosted(
-            [lambda server: add_GenerationServiceServicer_to_server(servicer, server)]
-        ),
+        ServiceSettings(metrics_port=-1),
+        lambda server: add_GenerationServiceServicer_to_server(servicer, server),
     )
-    process = StandaloneProcess(service, ServiceSettings(metrics_port=-1))
-    await process.start()
-    try:
-        assert await process.load()
-        yield f"127.0.0.1:{process.port}"
-    finally:
-        await process.stop()
 
 
-@contextmanager
-def served(servicer: Workshop) -> Iterator[str]:
-    """The same for synchronous code, on an event loop of another thread, without a log."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    server = hosted(servicer)
-    with capture_logs():
-        try:
-            yield asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(60)
-        finally:
-            asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result(60)
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join(60)
-            loop.close()
+def served(servicer: Workshop) -> AbstractContextManager[str]:
+    """The same for synchronous code."""
+    return in_a_thread(hosted(servicer))

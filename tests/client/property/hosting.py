@@ -13,8 +13,8 @@ from crystalmesh.property.v1.property_service_pb2_grpc import (
     add_PropertyServiceServicer_to_server,
 )
 from crystalmesh_common.runtime.calls import CallContext
-from crystalmesh_common.runtime.service import Hosted, Service, StandaloneProcess
 from crystalmesh_common.runtime.settings import ServiceSettings
+from tests.client.hosting import standing_in
 
 
 class Oracle(PropertyServiceServicer):
@@ -66,19 +66,14 @@ class Oracle(PropertyServiceServicer):
 @asynccontextmanager
 async def hosted(servicer: PropertyServiceServicer, **settings: Any) -> AsyncIterator[str]:
     """The address of a server of its own with this servicer."""
-    service = Service(
+    server = standing_in(
         "property",
-        ServiceSettings,
-        lambda _settings, _metrics: Hosted(
-            [lambda server: add_PropertyServiceServicer_to_server(servicer, server)]
-        ),
+        ServiceSettings(**{"metrics_port": -1, **settings}),
+        lambda server: add_PropertyServiceServicer_to_server(servicer, server),
     )
-    process = StandaloneProcess(service, ServiceSettings(**{"metrics_port": -1, **settings}))
-    await process.start()
-    try:
-        assert await process.load()
-        yield f"127.0.0.1:{process.port}"
-    finally:
-        if isinstance(servicer, Oracle):
-            servicer.gate.set()
-        await process.stop()
+    async with server as address:
+        try:
+            yield address
+        finally:
+            if isinstance(servicer, Oracle):
+                servicer.gate.set()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from crystalmesh_client.cli.campaign_views import tell_results
 from crystalmesh_client.cli.outputs import one_line_for_files
 from crystalmesh_client.cli.reports import usage_error
 from crystalmesh_common.runtime.errors import CrystalMeshError
@@ -36,7 +37,7 @@ class CampaignFolder:
                 usage_error(f"{path} is not empty: give another folder")
         except OSError as error:
             usage_error(f"{path} cannot be made: {error.strerror}")
-        self._path = path
+        self.path = path
 
     def write(self, results: CampaignResults, mesh: Mesh) -> None:
         """Write all of it. What is left out has a line on standard error."""
@@ -44,17 +45,17 @@ class CampaignFolder:
         files = {
             each.id: f"{place:03d}-{_plain(each.formula)}.cif" for place, each in enumerate(candidates, 1)
         }
-        with one_line_for_files(self._path):
+        with one_line_for_files(self.path):
             for each in candidates:
-                (self._path / files[each.id]).write_text(_head(each) + each.cif, encoding="utf-8")
+                (self.path / files[each.id]).write_text(_head(each) + each.cif, encoding="utf-8")
             self._write_lines(candidates, files)
             campaign = json.dumps(results.campaign.to_dict(), indent=2) + "\n"
-            (self._path / "campaign.json").write_text(campaign, encoding="utf-8")
+            (self.path / "campaign.json").write_text(campaign, encoding="utf-8")
             self._write_parquet(candidates, files)
             self._write_report(results, mesh)
 
     def _write_lines(self, candidates: Sequence[CampaignCandidate], files: Mapping[str, str]) -> None:
-        with (self._path / "results.jsonl").open("w", encoding="utf-8") as lines:
+        with (self.path / "results.jsonl").open("w", encoding="utf-8") as lines:
             for each in candidates:
                 lines.write(json.dumps({**each.to_dict(), "file": files[each.id]}) + "\n")
 
@@ -64,7 +65,7 @@ class CampaignFolder:
             return
         from crystalmesh_client.cli.campaign_parquet import write_parquet  # noqa: PLC0415 -- needs it
 
-        write_parquet(self._path / "results.parquet", candidates, files)
+        write_parquet(self.path / "results.parquet", candidates, files)
 
     def _write_report(self, results: CampaignResults, mesh: Mesh) -> None:
         from crystalmesh_client.reports.campaign_report import write_report  # noqa: PLC0415 -- heavy
@@ -72,7 +73,20 @@ class CampaignFolder:
         diagrams = dict(_diagrams(results, mesh))
         dropped = mesh.campaigns.candidates(results.campaign.id, states=["rejected"])
         told = [each.message for each in (*results.candidates, *islice(dropped, _MOST_DROPPED))]
-        write_report(results.campaign.message, told, self._path / "report.html", diagrams)
+        write_report(results.campaign.message, told, self.path / "report.html", diagrams)
+
+
+def tell_and_keep(
+    results: CampaignResults, folder: CampaignFolder | None, mesh: Mesh, *, as_json: bool
+) -> None:
+    """Print what a campaign has found, and write the folder, also when nobody reads the table to its end."""
+    try:
+        tell_results(results, as_json=as_json)
+    finally:
+        if folder is not None:
+            folder.write(results, mesh)
+    if folder is not None and not as_json:
+        typer.echo(f"all of it is in {folder.path}")
 
 
 def hits_first(candidates: Sequence[CampaignCandidate]) -> list[CampaignCandidate]:

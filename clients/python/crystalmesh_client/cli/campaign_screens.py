@@ -11,7 +11,6 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from crystalmesh_client.campaign_candidates import rounded
 from crystalmesh_client.campaign_events import CampaignEvent, RoundFinished
 from crystalmesh_client.campaigns import StageProgress, percent
 from crystalmesh_client.cli.campaign_story import NOTABLE, CampaignStory
@@ -133,7 +132,7 @@ def _best(story: CampaignStory) -> Text:
     if best is None:
         return Text("best so far: none is ranked yet", style="dim")
     known = ", ".join(
-        f"{SHORT_NAMES.get(name, name)} {rounded(value)}" for name, value in best.properties.items()
+        f"{SHORT_NAMES.get(name, name)} {value.rounded}" for name, value in best.properties.items()
     )
     text = Text.assemble("best so far: ", (best.formula or best.candidate_id, "bold"))
     if best.is_hit:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crystalmesh_client.cli.campaign_folder import CampaignFolder
+from crystalmesh_client.cli.campaign_folder import CampaignFolder, tell_and_keep
 from crystalmesh_client.cli.campaign_views import (
     IdArgument,
     campaign_table,
@@ -165,10 +165,4 @@ def results(
     folder = None if into is None else CampaignFolder(into)
     with Mesh(address) as mesh:
         found = mesh.campaigns.results(campaign_id)
-        try:
-            tell_results(found, as_json=as_json)
-        finally:  # also when nobody reads the table to its end
-            if folder is not None:
-                folder.write(found, mesh)
-    if folder is not None and not as_json:
-        typer.echo(f"all of it is in {into}")
+        tell_and_keep(found, folder, mesh, as_json=as_json)

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crystalmesh_client.cli.campaign_folder import CampaignFolder
+from crystalmesh_client.cli.campaign_folder import CampaignFolder, tell_and_keep
 from crystalmesh_client.cli.campaign_views import (
     exit_code_of,
     follow,
     target_line,
     tell_how_to_come_back,
-    tell_results,
 )
 from crystalmesh_client.cli.durations import seconds_of_text
 from crystalmesh_client.cli.filters import (
@@ -179,13 +178,7 @@ def design(  # noqa: PLR0917 -- typer makes options of them
             return
         follow(mesh, campaign, as_json=as_json, then="" if into is None else f" --into {into}")
         results = mesh.campaigns.results(campaign.id)
-        try:
-            tell_results(results, as_json=as_json)
-        finally:  # also when nobody reads the table to its end
-            if folder is not None:
-                folder.write(results, mesh)
-        if folder is not None and not as_json:
-            typer.echo(f"all of it is in {into}")
+        tell_and_keep(results, folder, mesh, as_json=as_json)
     raise typer.Exit(exit_code_of(results.campaign))
 
 

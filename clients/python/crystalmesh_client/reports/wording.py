@@ -70,7 +70,7 @@ def signed_mev(ev_per_atom: float) -> str:
 
 def rounded(value: PropertyValue) -> str:
     """A value with half of its 95% interval, where it has one: "5.1 ± 0.4"."""
-    return value.rounded.replace("-", MINUS) if hasattr(value, "rounded") else number(value.value, 4)
+    return value.rounded.replace("-", MINUS)
 
 
 def source_text(value: PropertyValue) -> str:

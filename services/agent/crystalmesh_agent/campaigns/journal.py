@@ -16,7 +16,7 @@ from crystalmesh.agent.v1.campaign_event_pb2 import (
     StageStarted,
 )
 from crystalmesh.agent.v1.campaign_pb2 import Campaign, CampaignStage
-from crystalmesh_agent.store.campaigns import CampaignStore, Recorded
+from crystalmesh_agent.store.campaigns import CampaignStore
 from crystalmesh_agent.store.evidence import add_evidence
 from crystalmesh_agent.store.keys import subject_of
 from crystalmesh_agent.store.leases import Lease
@@ -65,16 +65,15 @@ class Journal:
                 self._take(event)
             sequence = events[-1].sequence
 
-    async def append(self, *events: CampaignEvent, step: str = "") -> list[Recorded]:
+    async def append(self, *events: CampaignEvent, step: str = "") -> None:
         """Record what happened, as `CampaignStore.append`."""
         if not events:
-            return []
+            return
         async with self._turn:
             recorded = await self._patiently(lambda: self._store.append(self._lease, events, step=step))
             for entry in recorded:
                 if entry.is_new:
                     self._take(entry.event)
-        return recorded
 
     async def begin(self, stage: CampaignStage.ValueType, round_number: int, count: int) -> None:
         """Record that a stage begins with this many of a round's candidates; once for each."""

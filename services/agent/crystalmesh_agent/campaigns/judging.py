@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 
 from crystalmesh.agent.v1.campaign_candidate_pb2 import CampaignCandidate, Novelty, RejectionReason
@@ -44,7 +45,7 @@ class Judging:
             await self._drop(candidate, RejectionReason.REJECTION_REASON_DUPLICATE, message)
             return
         novelty = Novelty(new_to_catalog=True, catalog_version=known.catalog_version, first_in_campaign=True)
-        fit = self._wishes.fit(crystal, candidate.properties)
+        fit = await asyncio.to_thread(self._wishes.fit, crystal, candidate.properties)
         ranked = CandidateRanked(candidate_id=candidate.id, novelty=novelty, target_fit=fit)
         events = [CampaignEvent(candidate_ranked=ranked)]
         if fit.fulfilled:

@@ -20,13 +20,13 @@ from crystalmesh.generation.v1.generation_pb2 import (
 )
 from crystalmesh.generation.v1.transition_pb2 import ReferenceMaterial, SamplingOptions
 from crystalmesh_agent.campaigns.trials import prompt_id_of
+from crystalmesh_agent.planning.choices import required_elements
 from crystalmesh_common.crystal.composition_limits import formula_composition
 from crystalmesh_common.crystal.elements import ATOMIC_NUMBERS, MAX_ATOMIC_NUMBER
 
 RADIOACTIVE = frozenset({43, 61, *range(84, MAX_ATOMIC_NUMBER + 1)})
 """Elements without a stable isotope."""
 
-_SYMBOL = re.compile(r"[A-Z][a-z]?")
 _REPLACE = re.compile(r"replace ([A-Z][a-z]?)")
 _MAX_ATOMS = 20
 _MAX_FREE_TEXT = 4000
@@ -93,9 +93,7 @@ def _prompts(
 def _without_radioactive(target: Target, spec: CampaignSpec) -> Target:
     """Forbid what nobody could keep in a drawer, unless the target names it."""
     if not spec.allow_radioactive_elements:
-        named = {*target.required_elements, *target.allowed_elements, *target.forbidden_elements}
-        named |= {ATOMIC_NUMBERS.get(symbol, 0) for symbol in _SYMBOL.findall(target.formula)}
-        named |= {ATOMIC_NUMBERS.get(symbol, 0) for symbol in target.chemical_system.split("-")}
+        named = {*required_elements(target), *target.allowed_elements, *target.forbidden_elements}
         target.forbidden_elements.extend(sorted(RADIOACTIVE - named))
     return target
 

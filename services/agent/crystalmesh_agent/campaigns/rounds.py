@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from crystalmesh.agent.v1.campaign_candidate_pb2 import CampaignCandidate, CandidateState
@@ -63,7 +64,7 @@ class Rounds:
             if candidate.HasField("screening")
             and (candidate.state != CandidateState.CANDIDATE_STATE_REJECTED or _was_relaxed(candidate))
         ]
-        ordered = self._screening.most_promising_first(going)
+        ordered = await asyncio.to_thread(self._screening.most_promising_first, going)
         await self._journal.begin(_RELAX, number, len(ordered))
         return ordered
 
@@ -81,9 +82,8 @@ class Rounds:
         return self._journal.planned[number]
 
     def _situation(self, number: int, wanted: int, settled: Sequence[int]) -> Situation:
-        known = [
-            candidate for candidate in self._journal.candidates.values() if candidate.round in set(settled)
-        ]
+        over = set(settled)
+        known = [candidate for candidate in self._journal.candidates.values() if candidate.round in over]
         history = trials(self._journal.planned, known, settled)
         return Situation(
             spec=self._spec,

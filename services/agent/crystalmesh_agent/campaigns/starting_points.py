@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import partial
 
-from crystalmesh.agent.v1.campaign_candidate_pb2 import CampaignCandidate, CandidateState, StartingMaterial
+from crystalmesh.agent.v1.campaign_candidate_pb2 import CampaignCandidate, StartingMaterial
 from crystalmesh.crystal.v1.property_pb2 import Property, PropertyValue
 from crystalmesh.crystal.v1.target_pb2 import Target
 from crystalmesh.generation.v1.transition_pb2 import ReferenceMaterial
@@ -14,6 +14,7 @@ from crystalmesh.retrieval.v1.material_pb2 import Material
 from crystalmesh.retrieval.v1.search_pb2 import SearchHits
 from crystalmesh_agent.campaigns.workplace import Workplace
 from crystalmesh_agent.planning.planner import StartingPoint
+from crystalmesh_agent.store.progress import RANKED_STATES
 
 _PER_SEARCH = 40
 _MAX_ATOMS = 20
@@ -144,4 +145,4 @@ def _one_each(material: Material) -> Sequence[PropertyValue]:
 
 def is_ranked(candidate: CampaignCandidate) -> bool:
     """Whether a candidate came through all stages."""
-    return candidate.state in (CandidateState.CANDIDATE_STATE_RANKED, CandidateState.CANDIDATE_STATE_HIT)
+    return candidate.state in RANKED_STATES

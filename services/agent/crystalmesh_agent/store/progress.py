@@ -9,6 +9,8 @@ from crystalmesh.agent.v1.campaign_candidate_pb2 import CandidateState
 from crystalmesh.agent.v1.campaign_pb2 import CampaignProgress, CampaignStage, StageProgress
 from crystalmesh.agent.v1.run_pb2 import TokenUsage
 
+RANKED_STATES = (CandidateState.CANDIDATE_STATE_RANKED, CandidateState.CANDIDATE_STATE_HIT)
+"""Of candidates that came through all stages."""
 STAGES = [stage for stage in CampaignStage.values() if stage]
 
 
@@ -22,7 +24,7 @@ class Standing:
 
     @property
     def is_ranked(self) -> bool:
-        return self.state in (CandidateState.CANDIDATE_STATE_RANKED, CandidateState.CANDIDATE_STATE_HIT)
+        return self.state in RANKED_STATES
 
 
 def new_progress() -> CampaignProgress:

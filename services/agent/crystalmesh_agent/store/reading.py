@@ -15,6 +15,7 @@ from crystalmesh.agent.v1.run_pb2 import RunState
 from crystalmesh_agent.store.database import Database
 from crystalmesh_agent.store.event_log import EventLog, chunks
 from crystalmesh_agent.store.evidence import candidate_from
+from crystalmesh_agent.store.progress import RANKED_STATES
 from crystalmesh_agent.store.schema import CampaignRow, CandidateRow
 from crystalmesh_common.runtime.errors import InvalidFieldError, InvalidPageTokenError, ResourceNotFoundError
 from crystalmesh_common.runtime.pages import key_before, page_size_of, token_after
@@ -23,10 +24,6 @@ Item = TypeVar("Item")
 
 DEFAULT_CANDIDATES = 50
 MAX_CANDIDATES = 500
-RANKED_STATES: Sequence[CandidateState.ValueType] = (
-    CandidateState.CANDIDATE_STATE_RANKED,
-    CandidateState.CANDIDATE_STATE_HIT,
-)
 
 
 @dataclass(frozen=True)

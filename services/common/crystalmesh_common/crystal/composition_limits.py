@@ -115,15 +115,15 @@ def composition_limits(
 
 
 @lru_cache(_FORMULAS_KEPT)
-def formula_composition(formula: str) -> Composition:
+def formula_composition(formula: str, field: str = "target.formula") -> Composition:
     """The composition of a formula that somebody wrote, in whole numbers without a common factor.
 
-    Raises InvalidFieldError for text that is no formula.
+    Raises InvalidFieldError, naming the field that it stands in, for text that is no formula.
     """
     try:
         reduced = reduced_formula_of_text(formula)
     except InvalidFieldError as error:
-        raise InvalidFieldError(f"target.formula: {error.message}", field="target.formula") from None
+        raise InvalidFieldError(f"{field}: {error.message}", field=field) from None
     from pymatgen.core.composition import Composition as NamedComposition  # noqa: PLC0415 -- half a second
 
     shares: dict[int, Fraction] = {}
@@ -133,9 +133,7 @@ def formula_composition(formula: str) -> Composition:
         shares[number] = shares.get(number, Fraction(0)) + share
     shares = {number: share for number, share in shares.items() if share > 0}
     if not shares:
-        raise InvalidFieldError(
-            f"target.formula: {formula[:80]!r} holds no atom worth counting", field="target.formula"
-        )
+        raise InvalidFieldError(f"{field}: {formula[:80]!r} holds no atom worth counting", field=field)
     whole = lcm(*(share.denominator for share in shares.values()))
     factor = gcd(*(int(share * whole) for share in shares.values()))
     return tuple((number, int(share * whole) // factor) for number, share in sorted(shares.items()))
