@@ -36,6 +36,37 @@ def vllm_server(
         process.kill()
 
 
+@pytest.fixture(scope="module")
+def shipped_server(tmp_path_factory: pytest.TempPathFactory, materials: Path) -> Iterator[ServiceProcess]:
+    """The generation service with the model that ships, on vLLM."""
+    process = ServiceProcess(
+        tmp_path_factory.mktemp("shipped"),
+        *("--threads", "1", "--materials", str(materials), "--engine", "vllm", "--capacity", "16"),
+        service="generation",
+    )
+    try:
+        process.wait_serving()
+        yield process
+    finally:
+        process.kill()
+
+
+@NEEDS_VLLM
+def test_the_shipped_model_writes_valid_crystals(shipped_server: ServiceProcess) -> None:
+    """vLLM takes the files as they ship: it writes possible crystals of a formula, and the head values them."""
+    with stub_of(shipped_server) as stub:
+        (listed,) = stub.ListModels(ListModelsRequest(), timeout=60).models
+    assert (listed.model.name, listed.engine, listed.model.ready) == ("compact-llama", "vllm", True)
+    asked = prompt("p", formula="KBr", reference=reference())
+    outcomes = generate(shipped_server, asked, samples_per_prompt=16, generator=WRITTEN)
+    candidates = [outcome.candidate for outcome in outcomes if outcome.HasField("candidate")]
+    assert len(candidates) >= 12
+    assert {each.validity.formula for each in candidates} == {"KBr"}
+    assert sum(each.validity.structure_valid for each in candidates) >= 12
+    assert all("K" in each.transition.text and each.log_probability < 0 for each in candidates)
+    assert all(len(each.predicted_properties) == 5 for each in candidates)
+
+
 @NEEDS_VLLM
 def test_models_say_that_vllm_runs_them(vllm_server: ServiceProcess) -> None:
     """Whole models are ready, two in one process, and broken ones are listed with their reasons."""
