@@ -53,7 +53,7 @@ def shipped_server(tmp_path_factory: pytest.TempPathFactory, materials: Path) ->
 
 @NEEDS_VLLM
 def test_the_shipped_model_writes_valid_crystals(shipped_server: ServiceProcess) -> None:
-    """vLLM takes the files as they ship: it writes possible crystals of a formula, and the head values them."""
+    """Its files are taken as they ship: possible crystals of a formula, and the values of its head."""
     with stub_of(shipped_server) as stub:
         (listed,) = stub.ListModels(ListModelsRequest(), timeout=60).models
     assert (listed.model.name, listed.engine, listed.model.ready) == ("compact-llama", "vllm", True)
