@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 from benchmarks.campaign_ablations import TO_THE_LAST
 from benchmarks.campaign_mesh import CampaignMesh
@@ -27,6 +29,7 @@ from crystalmesh_client.campaign_events import (
     StageStarted,
 )
 from crystalmesh_client.campaign_specs import CampaignSettings
+from crystalmesh_client.prompts import GeneratorName
 from crystalmesh_client.relax_options import RelaxOptions
 
 BAR = 0.8
@@ -35,6 +38,8 @@ _MAX_STEPS = 500
 GENERATE, RELAX = "generate", "relax"
 _ENDS: dict[str, type[CandidateEvent]] = {GENERATE: CandidateGenerated, RELAX: CandidateRelaxed}
 _LONGEST_SECONDS = 1_800.0
+Way = tuple[GeneratorName, float | None]
+"""How crystals are made: by which generator, and at which temperature of a language model."""
 
 
 @dataclass(frozen=True)
@@ -107,10 +112,10 @@ def began_as(run: CampaignRun) -> list[Begun]:
     ]
 
 
-def prompts_of(mesh: CampaignMesh, run: CampaignRun, wanted: NamedTarget) -> list[Prompt]:
-    """What the campaign asked to be made: the target, from each material as often as was planned."""
+def prompts_of(mesh: CampaignMesh, run: CampaignRun, wanted: NamedTarget) -> dict[Way, list[Prompt]]:
+    """What the campaign asked to be made, by how: the target, from each material as often as was planned."""
     candidates = {each.id: each.crystal for each in (*run.ranked, *run.rejected)}
-    prompts: list[Prompt] = []
+    prompts: dict[Way, list[Prompt]] = defaultdict(list)
     for planned in (event for event in run.events if isinstance(event, CampaignPlanned)):
         for batch in planned.batches:
             start, reference = batch.starting_material, None
@@ -118,8 +123,9 @@ def prompts_of(mesh: CampaignMesh, run: CampaignRun, wanted: NamedTarget) -> lis
                 reference = mesh.client.retrieval.material(start.material_id, catalog=start.catalog).crystal
             elif start is not None:
                 reference = candidates[start.material_id]
+            asked = prompts[cast("GeneratorName", batch.generator), batch.temperature]
             for _ in range(batch.candidates):
-                prompts.append(Prompt(wanted.target, reference, id=f"sample-{len(prompts)}"))
+                asked.append(Prompt(wanted.target, reference, id=f"sample-{len(asked)}"))
     return prompts
 
 
@@ -143,10 +149,15 @@ def _relax(mesh: CampaignMesh, begun: Sequence[Begun], potential: str) -> None:
             raise RuntimeError(f"{len(crystals) - done} relaxations have no outcome")
 
 
-def _generate(mesh: CampaignMesh, prompts: Sequence[Prompt]) -> None:
-    done = len(list(mesh.client.generation.generate_many(prompts, symmetrize=True)))
-    if done != len(prompts):
-        raise RuntimeError(f"{len(prompts) - done} prompts have no outcome")
+def _generate(mesh: CampaignMesh, prompts: Mapping[Way, Sequence[Prompt]]) -> None:
+    """By the same generators at the same temperatures, all that is asked alike at once."""
+    for (generator, temperature), asked in prompts.items():
+        outcomes = mesh.client.generation.generate_many(
+            asked, generator=generator, temperature=temperature, symmetrize=True, min_distance_angstrom=0.5
+        )
+        done = len(list(outcomes))
+        if done != len(asked):
+            raise RuntimeError(f"{len(asked) - done} prompts have no outcome")
 
 
 def _tell_seconds(run: CampaignRun) -> None:

@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 
 from crystalmesh.crystal.v1.crystal_pb2 import CrystalInput
+from crystalmesh.relaxation.v1.relaxation_pb2 import RelaxRequest
+from crystalmesh.relaxation.v1.relaxation_service_pb2_grpc import RelaxationServiceStub
 from crystalmesh.stability.v1 import reference_pb2
 from crystalmesh.stability.v1.hull_pb2 import PhaseInput, ScoreStabilityRequest, ScoreStabilityResponse
 from crystalmesh.stability.v1.phase_diagram_pb2 import GetPhaseDiagramRequest
 from crystalmesh.stability.v1.stability_service_pb2 import GetReferenceRequest, ListReferencesRequest
 from crystalmesh.stability.v1.stability_service_pb2_grpc import StabilityServiceStub
-from crystalmesh_common.crystal.protobuf import crystal_to_proto
+from crystalmesh_common.crystal.protobuf import crystal_from_proto, crystal_to_proto
 from crystalmesh_common.crystal.structure import Crystal
 from crystalmesh_common.runtime import errors
 from crystalmesh_common.runtime.statuses import from_rpc_failure, from_status
@@ -101,6 +103,23 @@ def test_relaxing_first_lowers_the_distance_and_returns_the_crystal(stub: Stabil
     )
     cell = np.array(relaxed.hull_distance.relaxed_crystal.cell_angstrom).reshape(3, 3)
     assert abs(np.linalg.det(cell)) < abs(np.linalg.det(stretched.cell))
+
+
+def test_what_was_just_relaxed_has_the_energy_that_it_ended_at(
+    relaxation: ServiceProcess, stub: StabilityServiceStub
+) -> None:
+    """Which is the one that computing it anew gives."""
+    with grpc.insecure_channel(relaxation.address) as channel:
+        request = RelaxRequest(crystals=[CrystalInput(crystal=crystal_to_proto(sodium_chloride()))])
+        (response,) = RelaxationServiceStub(channel).Relax(request, metadata=AUTHORIZATION, timeout=120)
+    relaxed = crystal_from_proto(response.relaxation.crystal)
+    moved = replace(relaxed, frac_coords=relaxed.frac_coords + 1.0)  # the same in other numbers
+    known, computed = score(stub, phase(relaxed), phase(replace(moved, id="moved")))
+    assert known.hull_distance.energy_ev_per_atom == response.relaxation.final.energy_ev / 2
+    assert known.hull_distance.energy_ev_per_atom == pytest.approx(
+        computed.hull_distance.energy_ev_per_atom, abs=1e-5
+    )
+    assert (known.hull_distance.model, known.hull_distance.self_consistent) == ("chgnet-0.3.0", True)
 
 
 def test_an_excluded_entry_is_no_competitor(stub: StabilityServiceStub) -> None:

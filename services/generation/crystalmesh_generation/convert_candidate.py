@@ -20,6 +20,7 @@ from crystalmesh.generation.v1.candidate_pb2 import (
 )
 from crystalmesh.generation.v1.generation_pb2 import GenerateResponse
 from crystalmesh.generation.v1.transition_pb2 import Transition
+from crystalmesh_common.crystal.composition import reduced_formula
 from crystalmesh_common.crystal.protobuf import crystal_to_proto
 from crystalmesh_generation.convert_cards import property_number
 from crystalmesh_generation.language.alx import AlxFault
@@ -131,12 +132,13 @@ def _values(values: Mapping[str, float], model: ModelFacts) -> list[PropertyValu
 
 
 def _validity(judgement: Judgement) -> Validity:
+    validity, crystal = judgement.validity, judgement.crystal
     return Validity(
-        structure_valid=judgement.structure_valid,
-        composition_valid=judgement.composition_valid,
-        shortest_distance_angstrom=judgement.shortest_distance_angstrom,
-        volume_cubic_angstrom=judgement.volume_cubic_angstrom,
-        formula=judgement.formula,
+        structure_valid=validity.structural,
+        composition_valid=validity.compositional,
+        shortest_distance_angstrom=validity.shortest_distance_angstrom,
+        volume_cubic_angstrom=crystal.volume,
+        formula=reduced_formula(crystal),
         space_group_number=judgement.space_group_number,
         missed_target_fields=judgement.missed,
     )

@@ -51,7 +51,7 @@ def _start(settings: GenerationSettings, folders: list[ModelFolder]) -> Start:
         folders=tuple(folders),
         engine=settings.engine,
         device=settings.device,
-        threads=settings.threads or max(1, (os.cpu_count() or 1) // settings.workers),
+        threads=settings.threads or max(1, (os.cpu_count() or 1) // (2 * settings.workers)),
         capacity=settings.capacity,
         texts=settings.texts,
         substitutions=settings.substitutions,

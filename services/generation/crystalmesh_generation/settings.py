@@ -45,7 +45,12 @@ class GenerationSettings(ServiceSettings):
     workers: int = Field(
         1, ge=1, le=64, description="processes that write, each with the models and texts of its own"
     )
-    threads: int = Field(0, ge=0, description="CPU threads of each worker; 0: the cores, shared out evenly")
+    threads: int = Field(
+        0,
+        ge=0,
+        description="CPU threads of each worker; 0: half of the cores, shared out evenly, since threads that "
+        "compete with relaxations wait for each other",
+    )
     capacity: int = Field(64, ge=1, le=4096, description="texts that a worker writes at once")
     default_generator: DefaultGenerator = Field(
         DefaultGenerator.BOTH,

@@ -15,6 +15,7 @@ from crystalmesh_relaxation.engines.specs import parse_spec
 from crystalmesh_relaxation.evaluators.messages import Start
 from crystalmesh_relaxation.evaluators.process import EvaluatorProcess
 from crystalmesh_relaxation.models import Models
+from crystalmesh_relaxation.recent_energies import RecentEnergies
 from crystalmesh_relaxation.servicer import PotentialRunner, RelaxationServicer
 from crystalmesh_relaxation.settings import RelaxationSettings
 from crystalmesh_relaxation.stability.reference import Reference
@@ -50,8 +51,11 @@ def build(settings: RelaxationSettings, metrics: Metrics) -> Hosted:
         name=NAME,
         devices=workers,
     )
-    relaxation = RelaxationServicer(runner, models, settings.limits, evaluate_with=settings.evaluate_with)
-    stability = StabilityServicer(runner, models, references, settings.limits)
+    energies = RecentEnergies()
+    relaxation = RelaxationServicer(
+        runner, models, settings.limits, energies, evaluate_with=settings.evaluate_with
+    )
+    stability = StabilityServicer(runner, models, references, settings.limits, energies)
     return Hosted(
         registrations=[
             lambda server: add_RelaxationServiceServicer_to_server(relaxation, server),

@@ -18,6 +18,8 @@ from crystalmesh_common.runtime.settings import Limits
 from crystalmesh_relaxation import convert, convert_dynamics, convert_relax, convert_scorecard
 from crystalmesh_relaxation.engine import Network
 from crystalmesh_relaxation.models import Models
+from crystalmesh_relaxation.recent_energies import RecentEnergies
+from crystalmesh_relaxation.relaxing.task import Relaxation
 from crystalmesh_relaxation.scorecard.laboratory import StagedWork
 from crystalmesh_relaxation.scorecard.scoring import judged
 from crystalmesh_relaxation.worker import Item, WorkKey
@@ -29,11 +31,18 @@ class RelaxationServicer(RelaxationServiceServicer):
     """Serves potentials."""
 
     def __init__(
-        self, runner: PotentialRunner, models: Models, limits: Limits, *, evaluate_with: Network
+        self,
+        runner: PotentialRunner,
+        models: Models,
+        limits: Limits,
+        energies: RecentEnergies,
+        *,
+        evaluate_with: Network,
     ) -> None:
         self._runner = runner
         self._models = models
         self._limits = limits
+        self._energies = energies
         self._evaluate_with = evaluate_with
 
     async def Evaluate(
@@ -56,6 +65,8 @@ class RelaxationServicer(RelaxationServiceServicer):
         )
         async with aclosing(outcomes):
             async for index, outcome in outcomes:
+                if isinstance(outcome, Relaxation):
+                    self._energies.remember(order.potential.name, outcome.crystal, outcome.final.energy_ev)
                 yield convert_relax.relax_response(order.ids[index], index, outcome, order.potential.name)
 
     async def RunMolecularDynamics(

@@ -29,12 +29,14 @@ from crystalmesh_common.runtime.calls import CallContext
 from crystalmesh_common.runtime.errors import CrystalMeshError
 from crystalmesh_common.runtime.intake import read_input, read_inputs
 from crystalmesh_common.runtime.pages import page_of
+from crystalmesh_common.runtime.runner import Finished
 from crystalmesh_common.runtime.settings import Limits
 from crystalmesh_relaxation import convert_mechanics, convert_stability
 from crystalmesh_relaxation.convert_mechanics import MechanicsOptions, MechanicsOrder
 from crystalmesh_relaxation.convert_stability import ScoreOrder
 from crystalmesh_relaxation.engine import Evaluation, Network, PotentialInfo, Quantity
 from crystalmesh_relaxation.models import Models
+from crystalmesh_relaxation.recent_energies import RecentEnergies
 from crystalmesh_relaxation.relaxing.task import Relaxation, RelaxationTask, RelaxOptions
 from crystalmesh_relaxation.servicer import PotentialRunner
 from crystalmesh_relaxation.stability.references import References
@@ -49,12 +51,18 @@ class StabilityServicer(StabilityServiceServicer):
     """Scores against references, with potentials where energies are missing."""
 
     def __init__(
-        self, runner: PotentialRunner, models: Models, references: References, limits: Limits
+        self,
+        runner: PotentialRunner,
+        models: Models,
+        references: References,
+        limits: Limits,
+        energies: RecentEnergies,
     ) -> None:
         self._runner = runner
         self._models = models
         self._references = references
         self._limits = limits
+        self._energies = energies
 
     async def ScoreStability(
         self, request: ScoreStabilityRequest, context: CallContext
@@ -166,7 +174,8 @@ class StabilityServicer(StabilityServiceServicer):
         quantities = potential.quantities if order.relax_first else frozenset({Quantity.ENERGY})
         key = WorkKey(potential.name, Network.FAST, quantities)
         crystals: dict[int, Crystal] = {}
-        outcomes = self._runner.stream(key, self._items(order, positions, crystals), seconds=seconds)
+        items = self._items(order, potential.name, crystals)
+        outcomes = self._runner.stream(key, items, seconds=seconds)
         async with aclosing(outcomes):
             async for index, outcome in outcomes:
                 position = positions[index]
@@ -176,9 +185,10 @@ class StabilityServicer(StabilityServiceServicer):
                 yield convert_stability.score_response(order.ids[position], position, found)
 
     async def _items(
-        self, order: ScoreOrder, positions: Sequence[int], crystals: dict[int, Crystal]
-    ) -> AsyncIterator[Item | CrystalMeshError]:
+        self, order: ScoreOrder, model: str, crystals: dict[int, Crystal]
+    ) -> AsyncIterator[Item | Finished[object] | CrystalMeshError]:
         """What the runner is to work on, in order; the crystals are kept by position."""
+        positions = order.without_energy
         inputs = [order.phases[position].crystal for position in positions]
         ids = [order.ids[position] for position in positions]
         remaining = iter(positions)
@@ -189,7 +199,11 @@ class StabilityServicer(StabilityServiceServicer):
                 yield problem or crystal
                 continue
             crystals[position] = crystal
-            yield RelaxationTask(crystal, RelaxOptions()) if order.relax_first else crystal
+            if order.relax_first:
+                yield RelaxationTask(crystal, RelaxOptions())
+            else:
+                known = self._energies.evaluation(model, crystal)
+                yield Finished(known) if known else crystal
 
 
 def _place(

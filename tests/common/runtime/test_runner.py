@@ -10,7 +10,7 @@ import pytest
 from crystalmesh_common.runtime import errors
 from crystalmesh_common.runtime.errors import CrystalMeshError
 from crystalmesh_common.runtime.metrics import Metrics
-from crystalmesh_common.runtime.runner import Runner, RunnerState
+from crystalmesh_common.runtime.runner import Finished, Runner, RunnerState
 from crystalmesh_common.runtime.tickets import MAX_WAITING_ITEMS
 from tests.common.runtime.jobs import (
     MODEL_FAILED,
@@ -151,13 +151,11 @@ async def test_a_failing_item_fails_alone(runner: JobRunner, worker: Doubler) ->
     assert sorted(await outcomes(runner, numbers(2))) == [(0, 0), (1, 2)]
 
 
-async def test_an_item_that_is_an_error_already_is_its_own_outcome(
-    runner: JobRunner, worker: Doubler
-) -> None:
-    """What could not be read is reported at its position and never reaches the device."""
+async def test_an_item_that_is_settled_already_is_its_own_outcome(runner: JobRunner, worker: Doubler) -> None:
+    """What could not be read, or is known, is reported at its position and never reaches the device."""
     error = errors.InvalidCrystalError("no crystal")
-    found = await outcomes(runner, [Job(0), error, Job(2)])
-    assert dict(found) == {0: 0, 1: error, 2: 4}
+    found = await outcomes(runner, [Job(0), error, Job(2), Finished(7)])
+    assert dict(found) == {0: 0, 1: error, 2: 4, 3: 7}
     assert sorted(number for _, batch in worker.batches for number in batch) == [0, 2]
 
 

@@ -6,7 +6,7 @@ from crystalmesh_common.crystal.composition import reduced_composition
 from crystalmesh_common.crystal.description.property_text import Range
 from crystalmesh_common.crystal.structure import Crystal
 from crystalmesh_generation.language.aims import Aim
-from crystalmesh_generation.samples.choosing import best_of, screened_for
+from crystalmesh_generation.samples.choosing import best_of, contenders, screened_for
 from crystalmesh_generation.samples.judging import judge
 from crystalmesh_generation.samples.proposals import Origin, Proposal, SubstitutedBy
 from tests.conftest import silicon, sodium_chloride
@@ -103,6 +103,17 @@ def test_new_formulas_come_before_known_ones() -> None:
     assert best_of([known, new, better], {}, held) is better
     assert best_of([known, new], {}, ()) is known
     assert best_of([known, new], {}, (), held) is new, "what the caller has enough of is known, too"
+
+
+def test_only_what_values_decide_goes_to_a_screen() -> None:
+    """Whoever misses more, or is known, cannot win; those that are left are all that could."""
+    aim = Aim(space_group_number=225)
+    off, known = proposal(silicon(), aim=aim), proposal(rock_salt(0), aim=aim)
+    first, second = proposal(rock_salt(1), aim=aim), proposal(rock_salt(2), aim=aim)
+    formulas = {reduced_composition(known.crystal)}
+    assert contenders([off, known, first, second], (), formulas) == [first, second]
+    assert contenders([off, known], formulas) == [known]
+    assert contenders([off, off]) == [off, off]
 
 
 def test_a_screen_is_heard_before_the_regression_head() -> None:

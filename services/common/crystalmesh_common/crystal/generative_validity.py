@@ -28,6 +28,7 @@ class Validity:
     structural: bool
     compositional: bool
     reasons: tuple[str, ...]
+    shortest_distance_angstrom: float  # 0 where it cannot be computed
 
     @property
     def valid(self) -> bool:
@@ -36,12 +37,13 @@ class Validity:
 
 def validity_of(crystal: Crystal) -> Validity:
     """Structural and compositional validity of any crystal, even one that `check_crystal` refuses."""
-    against_structure = _against_structure(crystal)
+    against_structure, distance = _against_structure(crystal)
     against_composition = _against_composition(crystal)
     return Validity(
         structural=against_structure is None,
         compositional=against_composition is None,
         reasons=tuple(reason for reason in (against_structure, against_composition) if reason),
+        shortest_distance_angstrom=distance,
     )
 
 
@@ -51,7 +53,8 @@ def is_structurally_valid(crystal: Crystal) -> bool:
     An atom's own images count as atoms, which CDVAE's own code leaves out; it matters for cells thinner
     than 0.5 Å only.
     """
-    return _against_structure(crystal) is None
+    against, _ = _against_structure(crystal)
+    return against is None
 
 
 def is_compositionally_valid(crystal: Crystal) -> bool:
@@ -65,21 +68,22 @@ def is_compositionally_valid(crystal: Crystal) -> bool:
     return _against_composition(crystal) is None
 
 
-def _against_structure(crystal: Crystal) -> str | None:
+def _against_structure(crystal: Crystal) -> tuple[str | None, float]:
+    """What speaks against it, and the shortest distance."""
     if len(crystal) == 0:
-        return "there are no atoms"
+        return "there are no atoms", 0.0
     if not (np.isfinite(crystal.cell).all() and np.isfinite(crystal.frac_coords).all()):
-        return "the cell or the coordinates are not finite numbers"
-    volume = crystal.volume
+        return "the cell or the coordinates are not finite numbers", 0.0
+    volume, flat = crystal.volume, None
     if not volume > MIN_VOLUME_CUBIC_ANGSTROM:
-        return f"the volume is {volume:.3g} Å³"
+        flat = f"the volume is {volume:.3g} Å³"
     try:
         distance = shortest_distance(crystal)
     except InvalidCrystalError as error:
-        return error.message
-    if not distance > MIN_DISTANCE_ANGSTROM:
-        return f"two atoms are {distance:.3g} Å apart"
-    return None
+        return flat or error.message, 0.0
+    if flat is None and not distance > MIN_DISTANCE_ANGSTROM:
+        return f"two atoms are {distance:.3g} Å apart", distance
+    return flat, distance
 
 
 def _against_composition(crystal: Crystal) -> str | None:

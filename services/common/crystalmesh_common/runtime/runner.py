@@ -57,7 +57,7 @@ class Finished(Generic[OutcomeOut_co]):
     """What a worker answers for an item that has its outcome, with what there is to tell before it."""
 
     outcome: OutcomeOut_co | CrystalMeshError
-    news: Sequence[OutcomeOut_co]
+    news: Sequence[OutcomeOut_co] = ()
 
 
 Answer: TypeAlias = OutcomeOut_co | CrystalMeshError | Unfinished[OutcomeOut_co] | Finished[OutcomeOut_co]
@@ -157,13 +157,13 @@ class Runner(Generic[Key, Item, Outcome]):
     async def stream(
         self,
         key: Key,
-        items: AsyncIterator[Item | CrystalMeshError],
+        items: AsyncIterator[Item | Finished[Outcome] | CrystalMeshError],
         *,
         seconds: float | None = None,
     ) -> AsyncGenerator[tuple[int, Outcome | CrystalMeshError], None]:
         """Yield (position, outcome) of every item, in order of completion.
 
-        Items are drawn as there is room for them; one that is an error already is its own outcome.
+        Items are drawn as there is room for them; one that is finished or an error already needs no worker.
         Closing the generator, or cancelling the task that iterates it, drops what has not started.
         Items that have not started after `seconds` end with DeadlineExceededError. Raises ModelLoadingError,
         ShuttingDownError or QueueFullError before the first item is drawn.
@@ -190,7 +190,9 @@ class Runner(Generic[Key, Item, Outcome]):
             self._drop_finished()
 
     async def _feed(
-        self, ticket: Ticket[Key, Item, Outcome], items: AsyncIterator[Item | CrystalMeshError]
+        self,
+        ticket: Ticket[Key, Item, Outcome],
+        items: AsyncIterator[Item | Finished[Outcome] | CrystalMeshError],
     ) -> None:
         """Draw items into the ticket; tell its reader how many there were, or what drawing them raised."""
         count = 0
@@ -198,6 +200,8 @@ class Runner(Generic[Key, Item, Outcome]):
             async for item in items:
                 if isinstance(item, CrystalMeshError):
                     ticket.tell(count, item)
+                elif isinstance(item, Finished):
+                    ticket.tell(count, item.outcome)
                 elif not ticket.open:
                     ticket.tell(count, self._ended_error())
                 else:

@@ -28,6 +28,13 @@ def screened_for(ranges: Mapping[str, Range]) -> frozenset[str]:
     return frozenset({_ENERGY, *(_SPREADS.keys() & ranges.keys())})
 
 
+def contenders(proposals: Sequence[Proposal], *known: Collection[Composition]) -> list[Proposal]:
+    """Those of at least one proposal that nothing but their values can tell apart; the others are worse."""
+    faults = [_own_faults(proposal, known) for proposal in proposals]
+    least = min(faults)
+    return [proposal for proposal, each in zip(proposals, faults, strict=True) if each == least]
+
+
 def best_of(
     proposals: Sequence[Proposal], ranges: Mapping[str, Range], *known: Collection[Composition]
 ) -> Proposal:
@@ -42,20 +49,27 @@ def best_of(
     return min(proposals, key=lambda proposal: _faults(proposal, ranges, known))
 
 
+def _own_faults(proposal: Proposal, known: Sequence[Collection[Composition]]) -> tuple[bool, bool, int, bool]:
+    """What the crystal alone shows."""
+    judged = proposal.judgement
+    return (
+        not judged.validity.structural,
+        not judged.validity.compositional,
+        len(judged.missed),
+        any(reduced_composition(proposal.crystal) in formulas for formulas in known),
+    )
+
+
 def _faults(
     proposal: Proposal, ranges: Mapping[str, Range], known: Sequence[Collection[Composition]]
 ) -> tuple[bool, bool, int, bool, int, float, int, float]:
-    judged = proposal.judgement
     outside = [
         _outside(proposal.screened[name], wanted) / _SPREADS[name]
         for name, wanted in ranges.items()
         if name in _SPREADS and name in proposal.screened
     ]
     return (
-        not judged.structure_valid,
-        not judged.composition_valid,
-        len(judged.missed),
-        any(reduced_composition(proposal.crystal) in formulas for formulas in known),
+        *_own_faults(proposal, known),
         sum(distance > 0 for distance in outside),
         sum(outside),
         *_energy(proposal),

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 
 from crystalmesh_common.crystal.composition import (
     composition_of,
     density_g_per_cubic_centimeter,
     reduced_composition,
-    reduced_formula,
 )
 from crystalmesh_common.crystal.description.property_text import Range
-from crystalmesh_common.crystal.distances import shortest_distance
-from crystalmesh_common.crystal.generative_validity import validity_of
+from crystalmesh_common.crystal.generative_validity import Validity, validity_of
 from crystalmesh_common.crystal.structure import Crystal
-from crystalmesh_common.crystal.symmetry import atoms_in_primitive_cell, symmetry_of
+from crystalmesh_common.crystal.symmetry import atoms_in_primitive_cell, space_group_number
 from crystalmesh_common.runtime.errors import InvalidCrystalError
 from crystalmesh_generation.language.aims import Aim
 from crystalmesh_generation.pairs.standard import SYMPREC_ANGSTROM
@@ -35,37 +34,34 @@ _SYSTEM_ENDS = {
 class Judgement:
     """Whether a crystal can be one, and what it is."""
 
-    structure_valid: bool
-    composition_valid: bool
-    shortest_distance_angstrom: float  # 0 where it cannot be computed
-    volume_cubic_angstrom: float
-    formula: str
-    space_group_number: int  # within 0.1 Å; 1 where it cannot be determined
+    crystal: Crystal
+    validity: Validity
     missed: tuple[str, ...]  # fields of the target
 
     @property
     def valid(self) -> bool:
-        return self.structure_valid and self.composition_valid
+        return self.validity.valid
+
+    @cached_property
+    def space_group_number(self) -> int:
+        """Within 0.1 Å; 1 where it cannot be determined."""
+        return _space_group_number(self.crystal)
 
 
 def judge(crystal: Crystal, aim: Aim) -> Judgement:
     """The judgement on any crystal, possible or not."""
-    validity = validity_of(crystal)
-    distance = 0.0
+    return Judgement(crystal, validity_of(crystal), _missed(crystal, aim))
+
+
+def _space_group_number(crystal: Crystal) -> int:
     with suppress(InvalidCrystalError):
-        distance = shortest_distance(crystal)
-    group = 1
-    with suppress(InvalidCrystalError):
-        group = symmetry_of(crystal, symprec=SYMPREC_ANGSTROM).space_group_number
-    return Judgement(
-        structure_valid=validity.structural,
-        composition_valid=validity.compositional,
-        shortest_distance_angstrom=distance,
-        volume_cubic_angstrom=crystal.volume,
-        formula=reduced_formula(crystal),
-        space_group_number=group,
-        missed=_missed(crystal, aim, group),
-    )
+        return space_group_number(crystal, symprec=SYMPREC_ANGSTROM)
+    return 1
+
+
+def asks_for_symmetry(aim: Aim) -> bool:
+    """Whether not every space group will do."""
+    return aim.space_group_number is not None or bool(aim.crystal_system)
 
 
 def has_symmetry(space_group_number: int, aim: Aim) -> bool:
@@ -80,7 +76,7 @@ def crystal_system_of(space_group_number: int) -> str:
     return next(name for name, last in _SYSTEM_ENDS.items() if space_group_number <= last)
 
 
-def _missed(crystal: Crystal, aim: Aim, group: int) -> tuple[str, ...]:
+def _missed(crystal: Crystal, aim: Aim) -> tuple[str, ...]:
     present = {number for number, _ in composition_of(crystal)}
     allowed = aim.allowed | aim.required
     shown = {
@@ -90,8 +86,9 @@ def _missed(crystal: Crystal, aim: Aim, group: int) -> tuple[str, ...]:
         "forbidden_elements": bool(aim.forbidden & present),
         "formula": bool(aim.formula) and reduced_composition(crystal) != aim.formula,
         "chemical_system": bool(aim.elements) and present != aim.elements,
-        "space_group_number": aim.space_group_number is not None and group != aim.space_group_number,
-        "crystal_system": aim.space_group_number is None and not has_symmetry(group, aim),
+        # Symmetry takes longer than all else together.
+        "space_group_number" if aim.space_group_number else "crystal_system": asks_for_symmetry(aim)
+        and not has_symmetry(_space_group_number(crystal), aim),
     }
     return tuple(field for field, is_missed in shown.items() if is_missed)
 

@@ -11,7 +11,7 @@ from crystalmesh_common.crystal.text import crystal_to_cif
 from crystalmesh_common.runtime.errors import InvalidCrystalError
 from crystalmesh_generation.language.aims import Aim
 from crystalmesh_generation.pairs.standard import SYMPREC_ANGSTROM
-from crystalmesh_generation.samples.judging import has_symmetry
+from crystalmesh_generation.samples.judging import asks_for_symmetry, has_symmetry
 
 _STEPS = 6
 _FINAL_SYMPREC_ANGSTROM = 1e-3
@@ -23,7 +23,7 @@ def symmetrized(crystal: Crystal, aim: Aim, tolerance_angstrom: float) -> Crysta
     None where no symmetry is asked for, or the crystal is not within the tolerance of it. Symmetry is
     looked for at the tolerance and at halves of it, since a wide one may find more than was asked for.
     """
-    if aim.space_group_number is None and not aim.crystal_system:
+    if not asks_for_symmetry(aim):
         return None
     for step in range(_STEPS):
         symprec = tolerance_angstrom / 2**step

@@ -23,7 +23,7 @@ from crystalmesh_generation.language.alx import write_alx
 from crystalmesh_generation.language.prose import prose
 from crystalmesh_generation.language.templates import facts_prompt
 from crystalmesh_generation.samples.asked import KnownMaterial
-from crystalmesh_generation.samples.choosing import best_of, screened_for
+from crystalmesh_generation.samples.choosing import best_of, contenders, screened_for
 from crystalmesh_generation.samples.judging import judge
 from crystalmesh_generation.samples.proposals import NoCrystal, Proposal, Told
 from crystalmesh_generation.samples.references import References
@@ -138,6 +138,7 @@ class Writer:
                 break
             self._step()
         settled = [self._samples[key] for key in keys if self._samples[key].settled]
+        self._weed(settled)
         self._screen_out(settled)
         self._choose([sample for sample in settled if any(each.screened for each in sample.proposals)])
         self._value(settled)
@@ -259,6 +260,12 @@ class Writer:
             symmetrized=moved is not None,
         )
 
+    def _weed(self, samples: Sequence[Sample]) -> None:
+        """Leave each the proposals that only values can tell apart: the others are not worth theirs."""
+        for sample in samples:
+            if sample.proposals:
+                sample.proposals[:] = contenders(sample.proposals, self.known, sample.request.options.known)
+
     def _choose(self, samples: Sequence[Sample]) -> None:
         """Leave each its best proposal alone."""
         for sample in samples:
@@ -290,9 +297,8 @@ class Writer:
         open_ones: list[tuple[Sample, int]] = []
         names: set[str] = set()
         for sample in samples:
-            valid = [n for n, proposal in enumerate(sample.proposals) if proposal.judgement.valid]
-            if len(valid) > 1:
-                open_ones += [(sample, position) for position in valid]
+            if len(sample.proposals) > 1 and sample.proposals[0].judgement.valid:
+                open_ones += [(sample, position) for position in range(len(sample.proposals))]
                 names |= screened_for(sample.request.prompt.aim.ranges)
         if not open_ones:
             return
