@@ -36,12 +36,18 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def open_store(path: Path) -> Iterator[OpenStore]:
+def url(path: Path) -> str:
+    """The same as an address; what does not depend on the kind of database is tried on files alone."""
+    return file_url(path)
+
+
+@pytest.fixture
+def open_store(url: str) -> Iterator[OpenStore]:
     """Opens the database again and again; all are closed at the end."""
     stores: list[CampaignStore] = []
 
     def open_it() -> CampaignStore:
-        stores.append(CampaignStore.open(file_url(path), merits=merits))
+        stores.append(CampaignStore.open(url, merits=merits))
         return stores[-1]
 
     yield open_it

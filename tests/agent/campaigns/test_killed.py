@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from multiprocessing.context import ForkServerContext
-from pathlib import Path
 
 import pytest
 
@@ -45,6 +44,12 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> list[object]:
             return list(working.outcome(store, campaign.id))
 
 
+@pytest.fixture
+def url(either_url: str) -> str:
+    """Of the database."""
+    return either_url
+
+
 def is_in(stage: CampaignStage.ValueType, event: CampaignEvent) -> bool:
     if stage in _SHOWN_BY:
         return event.WhichOneof("event") == _SHOWN_BY[stage]
@@ -55,14 +60,14 @@ def is_in(stage: CampaignStage.ValueType, event: CampaignEvent) -> bool:
 async def test_kill_9(
     processes: ForkServerContext,
     store: CampaignStore,
-    path: Path,
+    url: str,
     expected: list[object],
     stage: CampaignStage.ValueType,
 ) -> None:
     """A controller that is killed in a stage is replaced by one that ends the campaign as if nothing was."""
     campaign = store.create("request", SPEC)
     ours, theirs = processes.Pipe(duplex=False)
-    process = processes.Process(target=killable.control, args=(str(file_url(path)), theirs))
+    process = processes.Process(target=killable.control, args=(url, theirs))
     process.start()
     theirs.close()
     until(

@@ -1,18 +1,10 @@
-"""Databases of both kinds, real ones."""
+"""Stores, and children that share them."""
 
 from __future__ import annotations
 
 import multiprocessing
-import os
-import secrets
-import shutil
-import socket
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
-from importlib.util import find_spec
 from multiprocessing.context import ForkServerContext
-from pathlib import Path
 
 import pytest
 
@@ -26,52 +18,6 @@ SPAWNED = ["tests.agent.store.appending", "tests.agent.store.racing"]
 OpenStore = Callable[..., CampaignStore]
 
 
-def _server_programs() -> Path | None:
-    """Where PostgreSQL's programs are; Debian keeps them off the path."""
-    folders = [Path("/usr/lib/postgresql")] if Path("/usr/lib/postgresql").exists() else []
-    found = sorted(path.parent for folder in folders for path in folder.glob("*/bin/initdb"))
-    on_path = shutil.which("initdb")
-    return found[-1] if found else Path(on_path).parent if on_path else None
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[str]:
-    """The URL of a server of the tests' own, without a database's name."""
-    programs = _server_programs()
-    if programs is None:
-        pytest.skip("there is no PostgreSQL on this machine")
-    if find_spec("psycopg") is None:
-        pytest.skip("psycopg, the driver of PostgreSQL, is not installed")
-    # The server will not run as root, and its user cannot look into pytest's folders.
-    user = "postgres" if os.geteuid() == 0 else None
-    folder = Path(tempfile.mkdtemp(prefix="crystalmesh-postgresql-"))
-    if user:
-        shutil.chown(folder, user, user)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    initdb = [str(programs / "initdb"), "-D", str(folder / "data"), "-U", "mesh", "-A", "trust"]
-    subprocess.run([*initdb, "--no-sync"], check=True, user=user, cwd=folder, capture_output=True)
-    options = ["-p", str(port), "-k", str(folder), "-h", "127.0.0.1", "-c", "fsync=off"]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [str(programs / "postgres"), "-D", str(folder / "data"), *options],
-            user=user,
-            cwd=folder,
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        waiting = [str(programs / "pg_isready"), "-h", "127.0.0.1", "-p", str(port), "-t", "30"]
-        while subprocess.run(waiting, check=False, capture_output=True).returncode != 0:
-            assert server.poll() is None, (folder / "log").read_text()
-        yield f"postgresql://mesh@127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
-        shutil.rmtree(folder)
-
-
 @pytest.fixture(scope="session")
 def processes() -> ForkServerContext:
     """Children that need not import everything anew."""
@@ -80,22 +26,10 @@ def processes() -> ForkServerContext:
     return context
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'store' / 'agent.sqlite'}"
-    return new_postgresql_schema(request.getfixturevalue("postgresql"))
-
-
-def new_postgresql_schema(server: str) -> str:
-    """The URL of tables of one's own; a database each would take a second each."""
-    import psycopg
-
-    name = f"test_{secrets.token_hex(6)}"
-    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE SCHEMA {name}".encode())
-    return f"{server}/postgres?options=-csearch_path%3D{name}"
+@pytest.fixture
+def url(either_url: str) -> str:
+    """Of the database."""
+    return either_url
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from crystalmesh_common.runtime.errors import CrystalMeshError, ModelFailedError, UnsupportedElementError
 from crystalmesh_common.runtime.metrics import Metrics
-from crystalmesh_common.runtime.runner import Runner
+from crystalmesh_common.runtime.runner import Finished, Runner
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ async def drawn(items: Iterable[Job | CrystalMeshError]) -> AsyncIterator[Job | 
 
 async def outcomes(
     runner: JobRunner,
-    items: Iterable[Job | CrystalMeshError],
+    items: Iterable[Job | Finished[int] | CrystalMeshError],
     *,
     key: str = "key",
     seconds: float | None = None,
