@@ -28,7 +28,14 @@ LAST_LINE = (
 )
 PARTS = ("hits", "pipeline", "outcomes", "ablations")
 PIPELINE_TARGET, OUTCOMES_TARGET = "sulfide-absorber", "lithium-oxide"
-ABLATED_TARGETS = ("halide-perovskite", "sulfide-absorber", "wide-gap-fluoride")
+ABLATED_TARGETS = (
+    "halide-perovskite",
+    "lithium-oxide",
+    "sulfide-absorber",
+    "telluride-thermoelectric",
+    "wide-gap-fluoride",
+)
+ABLATED_SEEDS = (0, 1)
 _QUIET = 0.7
 
 
@@ -66,7 +73,7 @@ def _run_part(part: str, mesh: CampaignMesh, *, quick: bool) -> dict[str, float 
     if part == "outcomes":
         return {**campaign_outcomes.outcomes(mesh, targets(OUTCOMES_TARGET)[0], sizes.outcomes)}
     if part == "ablations":
-        return {**campaign_ablations.ablated(mesh, targets(*ABLATED_TARGETS), sizes.ablations)}
+        return {**campaign_ablations.ablated(mesh, targets(*ABLATED_TARGETS), sizes.ablations, ABLATED_SEEDS)}
     wanted = targets(*_chosen("CAMPAIGN_TARGETS", QUICK if quick else ()))
     return campaign_hits.figures([campaign_hits.search(mesh, each) for each in wanted])
 

@@ -1,6 +1,7 @@
 """Valid samples a second of the language model on two cores, and what the grammar costs.
 
-The service has all cores and writes transitions and crystals for drawn references, constrained and free in turns.
+The service has all cores, and writes transitions and crystals for drawn references, constrained and free in
+turns.
 """
 
 from __future__ import annotations
