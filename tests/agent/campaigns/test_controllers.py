@@ -174,7 +174,7 @@ async def test_cancelled_while_at_work(open_store: OpenStore) -> None:
     ours, theirs = open_store(), open_store()
     campaign = ours.create("request", working.spec())
     stuck = Stuck("relax")
-    async with controlling(ours, ScriptedMesh(stuck), lease_seconds=0.2):
+    async with controlling(ours, ScriptedMesh(stuck), lease_seconds=LONG):
         await eventually(lambda: stuck.waiting > 0, "a relaxation")
         cancelled = theirs.cancel(campaign.id)
         assert cancelled.stop_reason == CampaignStopReason.CAMPAIGN_STOP_REASON_CANCELLED

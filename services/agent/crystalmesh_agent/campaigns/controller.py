@@ -30,6 +30,8 @@ _log = structlog.get_logger(__name__)
 _LOOK_SECONDS = 1.0
 """How often to look for campaigns that other processes have queued or left."""
 _BEATS_IN_A_LEASE = 4
+_LONGEST_BEAT_SECONDS = 1.0
+"""With a beat it is noticed that a campaign was cancelled."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ class CampaignController:
     async def _beat(self, lease: Lease) -> None:
         """Give signs of life until the lease is lost; work appends, which are signs, too."""
         while True:
-            await asyncio.sleep(self._pace.lease_seconds / _BEATS_IN_A_LEASE)
+            await asyncio.sleep(min(self._pace.lease_seconds / _BEATS_IN_A_LEASE, _LONGEST_BEAT_SECONDS))
             with suppress(DatabaseBusyError, StorageFullError):
                 await asyncio.to_thread(self._store.leases.heartbeat, lease)
 

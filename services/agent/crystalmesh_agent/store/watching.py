@@ -154,8 +154,10 @@ class EventFeed:
     async def _follow(self) -> None:
         try:
             while self._tails:
+                # Not `wait_for`: it may swallow our cancellation when it comes together with the news.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._awake.wait(), self._poll_seconds)
+                    async with asyncio.timeout(self._poll_seconds):
+                        await self._awake.wait()
                 self._awake.clear()
                 with suppress(DatabaseBusyError):
                     await self._look({key: tail for key, tail in self._tails.items() if not tail.failure})
