@@ -39,7 +39,8 @@ from crystalmesh_common.crystal.composition import (
 )
 from crystalmesh_common.crystal.composition_limits import CompositionLimits
 from crystalmesh_common.crystal.structure import Crystal
-from crystalmesh_generation.substitution.choosing import Choices, NoSubstitutionError, stoichiometry
+from crystalmesh_common.runtime.errors import NoSubstitutionError
+from crystalmesh_generation.substitution.choosing import Choices, stoichiometry
 from crystalmesh_generation.substitution.elements import ElementTable, plausibility
 from crystalmesh_generation.substitution.substituting import Substituted, propose, substitute
 from crystalmesh_generation.substitution.table import shipped_substitutions

@@ -10,7 +10,7 @@ from crystalmesh_common.crystal.composition_limits import CompositionLimits, com
 from crystalmesh_common.crystal.generative_validity import is_compositionally_valid
 from crystalmesh_common.crystal.matching import same_structure
 from crystalmesh_common.crystal.structure import Crystal
-from crystalmesh_generation.substitution.choosing import NoSubstitutionError
+from crystalmesh_common.runtime.errors import NoSubstitutionError
 from crystalmesh_generation.substitution.substituting import (
     Substituted,
     propose,

@@ -34,6 +34,7 @@ _HINTS: Mapping[type[CrystalMeshError], str] = {
     errors.ReferenceIncompleteError: "The hull has no entry for an element: leave `reference` out, or ask "
     "about crystals without that element.",
     errors.WrongStateError: "Ask for its state first; what has ended cannot be changed any more.",
+    errors.NoSubstitutionError: "Name another reference, or let the language model write.",
     errors.PreconditionError: "This mesh cannot do it for this crystal; another one may work.",
     errors.ModelNotFoundError: "Leave `model` out to take the default.",
     errors.NotFoundError: "Check the spelling; ids come from search_materials, design and their results.",

@@ -172,6 +172,12 @@ class ScorecardChangedError(PreconditionError):
     reason = "SCORECARD_CHANGED"
 
 
+class NoSubstitutionError(PreconditionError):
+    """No replacement of a reference's elements makes what the target demands; another reference may do."""
+
+    reason = "NO_SUBSTITUTION"
+
+
 class NotFoundError(CrystalMeshError):
     """What the request names does not exist here."""
 

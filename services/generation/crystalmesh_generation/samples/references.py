@@ -12,12 +12,12 @@ import numpy as np
 from crystalmesh_common.crystal.composition import Composition, composition_of, reduced_composition
 from crystalmesh_common.crystal.composition_limits import CompositionLimits
 from crystalmesh_common.crystal.structure import FloatArray
-from crystalmesh_common.runtime.errors import CrystalError, WrongStateError
+from crystalmesh_common.runtime.errors import CrystalError, NoSubstitutionError, WrongStateError
 from crystalmesh_generation.language.aims import Aim
 from crystalmesh_generation.samples.asked import KnownMaterial, known_material
 from crystalmesh_generation.samples.judging import has_symmetry
 from crystalmesh_generation.samples.materials import Material
-from crystalmesh_generation.substitution.choosing import Choices, NoSubstitutionError, stoichiometry
+from crystalmesh_generation.substitution.choosing import Choices, stoichiometry
 from crystalmesh_generation.substitution.elements import ElementTable
 
 _KEPT_POOLS = 1024

@@ -8,11 +8,10 @@ from itertools import islice
 
 from crystalmesh_common.crystal.composition_limits import CompositionLimits
 from crystalmesh_common.crystal.structure import Crystal
-from crystalmesh_common.runtime.errors import CrystalMeshError
+from crystalmesh_common.runtime.errors import CrystalMeshError, NoSubstitutionError
 from crystalmesh_generation.language.alx import write_alx
 from crystalmesh_generation.samples.asked import KnownMaterial
 from crystalmesh_generation.samples.proposals import Author, Origin, SubstitutedBy, Told
-from crystalmesh_generation.substitution.choosing import NoSubstitutionError
 from crystalmesh_generation.substitution.elements import ElementTable
 from crystalmesh_generation.substitution.substituting import Substituted, propose, transition_text
 

@@ -16,7 +16,7 @@ from random import Random
 from crystalmesh_common.crystal.composition import Composition
 from crystalmesh_common.crystal.composition_limits import CompositionLimits
 from crystalmesh_common.crystal.elements import symbol_of
-from crystalmesh_common.runtime.errors import ContradictoryTargetError
+from crystalmesh_common.runtime.errors import NoSubstitutionError
 from crystalmesh_generation.substitution.elements import ElementTable, plausibility
 
 Substitutions = tuple[tuple[int, int], ...]
@@ -27,10 +27,6 @@ ANOTHER_SHARE = 0.1
 _KEPT_PLACEMENTS = 256
 
 _Options = tuple[Sequence[tuple[int, int]], Sequence[float]]
-
-
-class NoSubstitutionError(ContradictoryTargetError):
-    """No replacement of elements makes what the target demands of this reference; another one may do."""
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from crystalmesh_common.crystal.composition_limits import CompositionLimits
 from crystalmesh_common.crystal.elements import symbol_of
 from crystalmesh_common.crystal.matching import same_structure
 from crystalmesh_common.crystal.structure import Crystal, IntArray
+from crystalmesh_common.runtime.errors import NoSubstitutionError
 from crystalmesh_generation.substitution.balance import keeps_balance
-from crystalmesh_generation.substitution.choosing import Choices, NoSubstitutionError, Substitutions
+from crystalmesh_generation.substitution.choosing import Choices, Substitutions
 from crystalmesh_generation.substitution.elements import ElementTable
 
 SHARPNESSES = (2.0, 1.0, 0.5)

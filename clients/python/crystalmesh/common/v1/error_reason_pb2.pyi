@@ -68,6 +68,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: this machine cannot run code in a sandbox, so code of a study is not run at all."""
     ERROR_REASON_SCORECARD_CHANGED: _ErrorReason.ValueType  # 27
     """FAILED_PRECONDITION: the scorecard of a study is no longer the one that it began with."""
+    ERROR_REASON_NO_SUBSTITUTION: _ErrorReason.ValueType  # 28
+    """FAILED_PRECONDITION: no replacement of a reference's elements makes what the target demands; another
+    reference may do.
+    """
     ERROR_REASON_MODEL_NOT_FOUND: _ErrorReason.ValueType  # 30
     """NOT_FOUND: no model of this name is served here; metadata "known" lists those that are."""
     ERROR_REASON_RESOURCE_NOT_FOUND: _ErrorReason.ValueType  # 31
@@ -163,6 +167,10 @@ ERROR_REASON_SANDBOX_UNAVAILABLE: ErrorReason.ValueType  # 26
 """FAILED_PRECONDITION: this machine cannot run code in a sandbox, so code of a study is not run at all."""
 ERROR_REASON_SCORECARD_CHANGED: ErrorReason.ValueType  # 27
 """FAILED_PRECONDITION: the scorecard of a study is no longer the one that it began with."""
+ERROR_REASON_NO_SUBSTITUTION: ErrorReason.ValueType  # 28
+"""FAILED_PRECONDITION: no replacement of a reference's elements makes what the target demands; another
+reference may do.
+"""
 ERROR_REASON_MODEL_NOT_FOUND: ErrorReason.ValueType  # 30
 """NOT_FOUND: no model of this name is served here; metadata "known" lists those that are."""
 ERROR_REASON_RESOURCE_NOT_FOUND: ErrorReason.ValueType  # 31

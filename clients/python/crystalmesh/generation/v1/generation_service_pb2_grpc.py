@@ -88,7 +88,8 @@ class GenerationServiceServicer:
 
         Fails whole with NOT_FOUND (MODEL_NOT_FOUND) when the named model is not served. A prompt that cannot
         be served, for example with a contradictory target, has one outcome for all of its samples
-        (CONTRADICTORY_TARGET).
+        (CONTRADICTORY_TARGET). A reference whose elements cannot be replaced as the target demands is the
+        outcome of each sample by substitution (NO_SUBSTITUTION).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -56,7 +56,8 @@ class GenerationServiceStub:
 
     Fails whole with NOT_FOUND (MODEL_NOT_FOUND) when the named model is not served. A prompt that cannot
     be served, for example with a contradictory target, has one outcome for all of its samples
-    (CONTRADICTORY_TARGET).
+    (CONTRADICTORY_TARGET). A reference whose elements cannot be replaced as the target demands is the
+    outcome of each sample by substitution (NO_SUBSTITUTION).
     """
     ListModels: _grpc.UnaryUnaryMultiCallable[_generation_service_pb2.ListModelsRequest, _generation_service_pb2.ListModelsResponse]
     """ListModels lists the models that this server generates with, the default first. Never fails for the
@@ -89,7 +90,8 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
 
     Fails whole with NOT_FOUND (MODEL_NOT_FOUND) when the named model is not served. A prompt that cannot
     be served, for example with a contradictory target, has one outcome for all of its samples
-    (CONTRADICTORY_TARGET).
+    (CONTRADICTORY_TARGET). A reference whose elements cannot be replaced as the target demands is the
+    outcome of each sample by substitution (NO_SUBSTITUTION).
     """
     ListModels: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.ListModelsRequest, _generation_service_pb2.ListModelsResponse]  # type: ignore[assignment]
     """ListModels lists the models that this server generates with, the default first. Never fails for the
@@ -129,7 +131,8 @@ class GenerationServiceServicer:
 
         Fails whole with NOT_FOUND (MODEL_NOT_FOUND) when the named model is not served. A prompt that cannot
         be served, for example with a contradictory target, has one outcome for all of its samples
-        (CONTRADICTORY_TARGET).
+        (CONTRADICTORY_TARGET). A reference whose elements cannot be replaced as the target demands is the
+        outcome of each sample by substitution (NO_SUBSTITUTION).
         """
 
     def ListModels(
