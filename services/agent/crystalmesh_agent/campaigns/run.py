@@ -34,6 +34,8 @@ _log = structlog.get_logger(__name__)
 _RELAXED_AT_ONCE = 8
 """Candidates at the potential: enough that it has full batches, few enough that the first is soon done."""
 
+_ROUNDS_AT_FIRST, _ROUNDS_AT_ONCE = 2, 3
+
 
 @dataclass(frozen=True)
 class _Round:
@@ -126,7 +128,7 @@ class _Search:
             await _end([*running, *self._tasks])
 
     async def _make(self) -> None:
-        """Make round after round; the next is planned once the one before the last is settled."""
+        """Make round after round, each planned by what earlier ones came to."""
         with self._clocks.at(CampaignStage.CAMPAIGN_STAGE_RETRIEVE):
             await self._points.retrieve()
         await self._rounds.resume()
@@ -134,9 +136,10 @@ class _Search:
         for number in count(1):
             if number in self._settled:
                 continue
+            awaited = _settled_before(number)
             async with self._changed:
-                await self._changed.wait_for(lambda: number <= 2 or number - 2 in self._settled)  # noqa: B023 -- run now
-            settled = [each for each in sorted(self._settled) if each <= number - 2]
+                await self._changed.wait_for(lambda: not awaited or awaited in self._settled)  # noqa: B023 -- run now
+            settled = [each for each in sorted(self._settled) if each <= awaited]
             worth = await self._rounds.worth_relaxing(number, settled)
             if worth is None:
                 await self._ready.put(None)
@@ -215,6 +218,15 @@ class _Search:
         if planned >= self._spec.budget.max_candidates:
             return CampaignStopReason.CAMPAIGN_STOP_REASON_CANDIDATE_BUDGET
         return CampaignStopReason.CAMPAIGN_STOP_REASON_NO_PROGRESS  # the planner sees no way on
+
+
+def _settled_before(number: int) -> int:
+    """The last round that has to be settled before this one is planned, 0 for none.
+
+    Three are under way at a time, so that slow relaxations of one do not leave the potential without work;
+    two at first, when the cores are wanted for the first hit.
+    """
+    return max(1, number - _ROUNDS_AT_ONCE) if number > _ROUNDS_AT_FIRST else 0
 
 
 def failed(error: Exception) -> CampaignEvent:
