@@ -25,6 +25,7 @@ LAST_LINE = (
     "seconds_to_first_hit_median",
     "seconds_to_first_hit_max",
     "pipeline_efficiency",
+    "pipeline_efficiency_own_cores",
 )
 PARTS = ("hits", "pipeline", "outcomes", "ablations")
 PIPELINE_TARGET, OUTCOMES_TARGET = "sulfide-absorber", "lithium-oxide"

@@ -6,8 +6,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,21 @@ class CampaignMesh:
 
     client: Mesh
     processes: Mapping[str, psutil.Process]  # by service
+
+    @contextmanager
+    def cores_apart(self, service: str) -> Iterator[None]:
+        """One service has half of the cores to itself, the others have the rest. Linux, two cores."""
+        cores = sorted(os.sched_getaffinity(0))
+        half = len(cores) // 2
+        if not half:
+            raise OSError("there is one core only")
+        for name, process in self.processes.items():
+            _pin(process, cores[:half] if name == service else cores[half:])
+        try:
+            yield
+        finally:
+            for process in self.processes.values():
+                _pin(process, cores)
 
     def cpu_seconds(self) -> dict[str, float]:
         """What each service has spent so far, with the processes that it started, those that ended too."""
@@ -57,6 +72,14 @@ def _reached(home: Path) -> Iterator[CampaignMesh]:
     processes = {name: psutil.Process(status.pid) for name, status in record.services.items() if status.pid}
     with Mesh() as client:
         yield CampaignMesh(client, processes)
+
+
+def _pin(process: psutil.Process, cores: Sequence[int]) -> None:
+    """All threads that there are, of its children too; new ones follow them."""
+    for each in (process, *process.children(recursive=True)):
+        for thread in each.threads():
+            with suppress(ProcessLookupError):
+                os.sched_setaffinity(thread.id, cores)
 
 
 def _spent(process: psutil.Process) -> float:
