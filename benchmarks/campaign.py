@@ -28,7 +28,7 @@ LAST_LINE = (
     "pipeline_efficiency_own_cores",
 )
 PARTS = ("hits", "pipeline", "outcomes", "ablations")
-PIPELINE_TARGET, OUTCOMES_TARGET = "sulfide-absorber", "lithium-oxide"
+OUTCOMES_TARGET = "lithium-oxide"
 ABLATED_TARGETS = (
     "halide-perovskite",
     "lithium-oxide",
@@ -49,7 +49,7 @@ class Sizes:
     ablations: int
 
 
-WHOLE_RUN, QUICK_RUN = Sizes(150, 48, 96), Sizes(40, 8, 8)
+WHOLE_RUN, QUICK_RUN = Sizes(72, 48, 96), Sizes(40, 8, 8)
 
 
 def run(quick: bool) -> dict[str, float | str]:
@@ -70,7 +70,7 @@ def run(quick: bool) -> dict[str, float | str]:
 def _run_part(part: str, mesh: CampaignMesh, *, quick: bool) -> dict[str, float | str]:
     sizes = QUICK_RUN if quick else WHOLE_RUN
     if part == "pipeline":
-        return {**campaign_pipeline.efficiency(mesh, targets(PIPELINE_TARGET)[0], sizes.pipeline)}
+        return {**campaign_pipeline.efficiencies(mesh, targets(*(QUICK if quick else ())), sizes.pipeline)}
     if part == "outcomes":
         return {**campaign_outcomes.outcomes(mesh, targets(OUTCOMES_TARGET)[0], sizes.outcomes)}
     if part == "ablations":

@@ -143,6 +143,19 @@ def test_who_does_not_converge_says_why(mesh: Mesh) -> None:
     assert (seconds.converged, seconds.stop_reason) == (False, "time limit")
 
 
+def test_who_is_too_high_after_some_steps_is_given_up(mesh: Mesh) -> None:
+    """Its energy is looked at once; who is below the limit then goes on to its end as without one."""
+    start = silicon(shift=0.04)
+    end = mesh.relaxation.relax(start)
+    high = RelaxOptions(energy_limit_ev_per_atom=end.energy_ev_per_atom - 1, energy_limit_after_steps=3)
+    given_up = mesh.relaxation.relax(start, high)
+    assert (given_up.converged, given_up.stop_reason, given_up.steps) == (False, "energy limit", 3)
+    assert given_up.energy_ev_per_atom < given_up.initial.energy_ev / 2
+    low = RelaxOptions(energy_limit_ev_per_atom=end.energy_ev_per_atom + 1)
+    gone_on = mesh.relaxation.relax(start, low)
+    assert (gone_on.stop_reason, gone_on.steps) == ("converged", end.steps)
+
+
 def test_a_bad_crystal_fails_alone(mesh: Mesh) -> None:
     """An isolated atom and an unknown element have their errors; the rest of the batch is relaxed."""
     polonium = replace(sodium_chloride("Po"), numbers=np.array([84, 17]))
@@ -174,6 +187,9 @@ def test_more_crystals_than_fit_on_the_devices(mesh: Mesh) -> None:
         ({"max_steps": 0}, "options.max_steps"),
         ({"max_steps": 100_001}, "options.max_steps"),
         ({"pressure_gpa": math.inf}, "options.pressure_gpa"),
+        ({"energy_limit": {"energy_ev_per_atom": math.nan}}, "options.energy_limit.energy_ev_per_atom"),
+        ({"energy_limit": {"after_steps": 0}}, "options.energy_limit.after_steps"),
+        ({"energy_limit": {"after_steps": 100_001}}, "options.energy_limit.after_steps"),
         ({"cell_mode": 9}, "options.cell_mode"),
         ({"optimizer": 9}, "options.optimizer"),
         (

@@ -35,6 +35,8 @@ class RelaxOptions:
     max_seconds: float | None = None  # for each crystal; none
     pressure_gpa: float = 0.0
     preserve_symmetry: bool = False
+    energy_limit_ev_per_atom: float | None = None  # who is above it after a few steps is given up; none
+    energy_limit_after_steps: int | None = None  # 5
 
     def to_proto(self) -> relaxation_pb2.RelaxOptions:
         """The message; ValueError for a name that there is not."""
@@ -52,4 +54,9 @@ class RelaxOptions:
         )
         if self.max_seconds is not None:
             message.max_duration.FromNanoseconds(int(self.max_seconds * 1e9))
+        if self.energy_limit_ev_per_atom is not None:
+            limit = relaxation_pb2.EnergyLimit(
+                energy_ev_per_atom=self.energy_limit_ev_per_atom, after_steps=self.energy_limit_after_steps
+            )
+            message.energy_limit.CopyFrom(limit)
         return message

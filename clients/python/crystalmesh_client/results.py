@@ -94,7 +94,7 @@ class Relaxation:
     id: str
     crystal: Crystal = field(repr=False)
     converged: bool
-    stop_reason: str  # "converged", "step limit", "time limit", "unphysical"
+    stop_reason: str  # "converged", "step limit", "time limit", "unphysical", "energy limit"
     steps: int
     initial: Evaluation = field(repr=False)
     final: Evaluation = field(repr=False)
@@ -159,6 +159,7 @@ _STOP_REASONS = {
     relaxation_pb2.STOP_REASON_STEP_LIMIT: "step limit",
     relaxation_pb2.STOP_REASON_TIME_LIMIT: "time limit",
     relaxation_pb2.STOP_REASON_UNPHYSICAL: "unphysical",
+    relaxation_pb2.STOP_REASON_ENERGY_LIMIT: "energy limit",
 }
 
 

@@ -24,6 +24,7 @@ from crystalmesh_relaxation.engine import PotentialInfo, Quantity
 from crystalmesh_relaxation.models import Models
 from crystalmesh_relaxation.relaxing.motion import CellMode
 from crystalmesh_relaxation.relaxing.task import (
+    EnergyLimit,
     Frame,
     OptimizerKind,
     Relaxation,
@@ -53,6 +54,7 @@ _STOP_REASONS: Mapping[StopReason, relaxation_pb2.StopReason.ValueType] = {
     StopReason.STEP_LIMIT: relaxation_pb2.STOP_REASON_STEP_LIMIT,
     StopReason.TIME_LIMIT: relaxation_pb2.STOP_REASON_TIME_LIMIT,
     StopReason.UNPHYSICAL: relaxation_pb2.STOP_REASON_UNPHYSICAL,
+    StopReason.ENERGY_LIMIT: relaxation_pb2.STOP_REASON_ENERGY_LIMIT,
 }
 
 
@@ -161,7 +163,20 @@ def _options(request: RelaxRequest) -> RelaxOptions:
         pressure_gpa=given.pressure_gpa,
         symmetry_tolerance_angstrom=tolerance if given.preserve_symmetry else None,
         frame_interval_steps=request.frame_interval_steps,
+        energy_limit=_energy_limit(given.energy_limit) if given.HasField("energy_limit") else None,
     )
+
+
+def _energy_limit(given: relaxation_pb2.EnergyLimit) -> EnergyLimit:
+    if not math.isfinite(given.energy_ev_per_atom):
+        field = "options.energy_limit.energy_ev_per_atom"
+        raise InvalidFieldError(f"{field} must be a number", field=field)
+    if not given.HasField("after_steps"):
+        return EnergyLimit(given.energy_ev_per_atom)
+    if not 1 <= given.after_steps <= MAX_STEPS:
+        field = "options.energy_limit.after_steps"
+        raise InvalidFieldError(f"{field} must be 1 to {MAX_STEPS:,}", field=field)
+    return EnergyLimit(given.energy_ev_per_atom, given.after_steps)
 
 
 Kind = TypeVar("Kind", CellMode, OptimizerKind)

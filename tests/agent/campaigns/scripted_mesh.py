@@ -39,7 +39,8 @@ from crystalmesh.retrieval.v1.match_pb2 import Match, Matches
 from crystalmesh.retrieval.v1.material_pb2 import Material
 from crystalmesh.retrieval.v1.search_pb2 import SearchHit, SearchHits
 from crystalmesh.stability.v1.hull_pb2 import HullDistance
-from crystalmesh.stability.v1.reference_pb2 import Reference, ReferenceSummary
+from crystalmesh.stability.v1.reference_pb2 import ElementalEnergy, Reference, ReferenceSummary
+from crystalmesh_client.relax_options import RelaxOptions
 from crystalmesh_client.results import Failed
 from crystalmesh_common.crystal.composition import reduced_formula
 from crystalmesh_common.crystal.protobuf import crystal_to_proto
@@ -61,6 +62,9 @@ REFERENCE = "hull"
 LANGUAGE_MODEL = "tiny-lm"
 PROPERTY_MODEL = "gap-net"
 POTENTIAL = "potential-a"
+
+_HULL, _ELEMENT = -5.0, -3.0
+"""Energies of the potential, in eV per atom, wherever the hull is and of whatever element."""
 
 _PARTNERS = (9, 11, 12, 13, 14, 15, 16, 17, 19, 20, 22, 26, 30, 38, 56)
 _SITES = np.array(
@@ -140,9 +144,6 @@ class Stuck:
             self.waiting -= 1
 
 
-_MANY_STEPS = 50
-
-
 class ScriptedMesh:
     """A `CampaignMesh`. Counts what it has answered: `answered["relax", candidate_id]`.
 
@@ -155,7 +156,6 @@ class ScriptedMesh:
         self.answered: Counter[tuple[str, str]] = Counter()
         self.materials = {f"m-{number}": _material(number) for number in range(14)}
         self.closed = False
-        self._begun: set[str] = set()  # candidates that are relaxed in part
         self.forgotten: list[str] = []
 
     async def search(
@@ -188,32 +188,27 @@ class ScriptedMesh:
         await self._answer("predict", "property", [crystal.id for crystal in crystals])
         return {crystal.id: _predicted(crystal) for crystal in crystals}
 
-    async def relax(self, crystal: Crystal, model: str, *, max_steps: int) -> Relaxation:
-        # Nobody begins twice with a candidate, and some go on.
-        await self._answer("relax" if max_steps < _MANY_STEPS else "relax on", "relaxation", [crystal.id])
+    async def relax(self, crystal: Crystal, model: str, options: RelaxOptions) -> Relaxation:
+        await self._answer("relax", "relaxation", [crystal.id])
         fate = _share("relax", model, _shape(crystal))
-        self._begun.discard(crystal.id)
-        never = 0.06 <= fate < 0.12
-        if max_steps < 3 + int(20 * fate) or (never and max_steps < _MANY_STEPS):
-            self._begun.add(crystal.id)
-            return _begun(crystal, model, max_steps)
         if fate < 0.06:
             raise ModelFailedError("the potential gave no numbers")
-        ends = StopReason.STOP_REASON_STEP_LIMIT if never else StopReason.STOP_REASON_CONVERGED
+        limit, steps = options.energy_limit_ev_per_atom, options.energy_limit_after_steps
+        above = _above(crystal, REFERENCE)
+        early = _HULL + above + 0.05
+        if limit is not None and steps is not None and early > limit:
+            return _relaxation(crystal, model, StopReason.STOP_REASON_ENERGY_LIMIT, steps, early)
+        ends = StopReason.STOP_REASON_STEP_LIMIT if fate < 0.12 else StopReason.STOP_REASON_CONVERGED
         relaxed = replace(crystal, cell=crystal.cell * (0.97 + 0.06 * fate))
-        return Relaxation(
-            crystal=crystal_to_proto(relaxed),
-            converged=ends == StopReason.STOP_REASON_CONVERGED,
-            stop_reason=ends,
-            steps=3 + int(20 * fate),
-            initial=Evaluation(model=model, energy_ev=-1, forces_ev_per_angstrom=[0.1] * 3 * len(crystal)),
-            final=Evaluation(model=model, energy_ev=-2, forces_ev_per_angstrom=[0.0] * 3 * len(crystal)),
-        )
+        return _relaxation(relaxed, model, ends, 3 + int(20 * fate), _HULL + above)
+
+    async def hull_energy(self, formula: str, reference: ReferenceSummary) -> float:
+        await self._answer("hull", "relaxation", [formula])
+        return _HULL - _ELEMENT
 
     async def score(self, crystal: Crystal, reference: str) -> HullDistance:
-        call = "glance" if crystal.id in self._begun else "score"
-        await self._answer(call, "relaxation", [crystal.id])
-        above = 0.35 * _share("hull", reference, _shape(crystal)) ** 1.5
+        await self._answer("score", "relaxation", [crystal.id])
+        above = _above(crystal, reference)
         if above > 0.33:
             raise InternalError("no phase diagram")
         return HullDistance(
@@ -238,7 +233,11 @@ class ScriptedMesh:
         await self._answer("reference", "relaxation", [name])
         if name not in ("", REFERENCE):
             raise ResourceNotFoundError(f"there is no reference {name}", resource="reference", id=name)
-        return Reference(summary=ReferenceSummary(name=REFERENCE))
+        elements = [
+            ElementalEnergy(atomic_number=number, energy_ev_per_atom=_ELEMENT, model=POTENTIAL)
+            for number in (3, 8, *_PARTNERS)
+        ]
+        return Reference(summary=ReferenceSummary(name=REFERENCE), elemental_energies=elements)
 
     async def generation_models(self) -> Sequence[GenerationModel]:
         await self._answer("generation_models", "generation", [])
@@ -367,12 +366,21 @@ def _matches(crystal: Crystal, catalog: str) -> Matches | Failed:
     return found
 
 
-def _begun(crystal: Crystal, model: str, steps: int) -> Relaxation:
-    """Some steps on the way, which lead nowhere yet."""
+def _relaxation(
+    crystal: Crystal, model: str, ends: StopReason.ValueType, steps: int, energy_ev_per_atom: float
+) -> Relaxation:
+    forces = [0.1] * 3 * len(crystal)
+    final = energy_ev_per_atom * len(crystal)
     return Relaxation(
         crystal=crystal_to_proto(crystal),
-        stop_reason=StopReason.STOP_REASON_STEP_LIMIT,
+        converged=ends == StopReason.STOP_REASON_CONVERGED,
+        stop_reason=ends,
         steps=steps,
-        initial=Evaluation(model=model, energy_ev=-1),
-        final=Evaluation(model=model, energy_ev=-1),
+        initial=Evaluation(model=model, energy_ev=final + 1, forces_ev_per_angstrom=forces),
+        final=Evaluation(model=model, energy_ev=final, forces_ev_per_angstrom=forces),
     )
+
+
+def _above(crystal: Crystal, reference: str) -> float:
+    """How far a crystal lies above the hull, in eV per atom."""
+    return 0.35 * _share("hull", reference, _shape(crystal)) ** 1.5

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from structlog.testing import capture_logs
 
-from crystalmesh.agent.v1.campaign_candidate_pb2 import CandidateState
-from crystalmesh.agent.v1.campaign_pb2 import Campaign, CampaignBudget, CampaignStopReason
+from crystalmesh.agent.v1.campaign_candidate_pb2 import CandidateState, RejectionReason
+from crystalmesh.agent.v1.campaign_pb2 import (
+    Campaign,
+    CampaignBudget,
+    CampaignStage,
+    CampaignStopReason,
+)
 from crystalmesh.agent.v1.run_pb2 import PlannerCall, RunState
+from crystalmesh.relaxation.v1.relaxation_pb2 import StopReason
 from crystalmesh_agent.planning.planner import Plan, Situation
 from crystalmesh_agent.store.campaigns import CampaignStore
 from crystalmesh_common.runtime.errors import CrystalMeshError, InvalidFieldError
@@ -46,6 +53,25 @@ async def test_enough_hits(store: CampaignStore) -> None:
         assert hit.novelty.new_to_catalog
         assert hit.novelty.first_in_campaign
         assert hit.target_fit.fulfilled
+
+
+@pytest.mark.parametrize("potential", ["potential-a", "potential-b"])
+async def test_who_has_no_prospects_is_given_up(store: CampaignStore, potential: str) -> None:
+    """After a few steps, and by the hull in the potential's own energies: where those lack, nobody is."""
+    spec = working.spec(candidates=60)
+    spec.models.potential = potential
+    campaign = await working.whole(store, ScriptedMesh(), spec)
+    given_up = [
+        candidate
+        for candidate in working.candidates(store, campaign.id)
+        if candidate.relaxation.stop_reason == StopReason.STOP_REASON_ENERGY_LIMIT
+    ]
+    assert bool(given_up) == (potential == "potential-a")
+    for candidate in given_up:
+        assert candidate.relaxation.steps == 5
+        assert candidate.rejection.stage == CampaignStage.CAMPAIGN_STAGE_RELAX
+        assert candidate.rejection.reason == RejectionReason.REJECTION_REASON_UNSTABLE
+        assert re.match(r"0\.3\d eV/atom above the hull after 5 steps", candidate.rejection.message)
 
 
 async def test_budget_of_candidates(store: CampaignStore) -> None:

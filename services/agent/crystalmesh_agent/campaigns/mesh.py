@@ -30,7 +30,7 @@ from crystalmesh.retrieval.v1.material_pb2 import (
 from crystalmesh.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
 from crystalmesh.retrieval.v1.search_pb2 import Query, SearchHits, SearchRequest
 from crystalmesh.stability.v1.hull_pb2 import HullDistance
-from crystalmesh.stability.v1.reference_pb2 import Reference
+from crystalmesh.stability.v1.reference_pb2 import Reference, ReferenceSummary
 from crystalmesh.stability.v1.stability_service_pb2 import GetReferenceRequest, GetReferenceResponse
 from crystalmesh.stability.v1.stability_service_pb2_grpc import StabilityServiceStub
 from crystalmesh_client import property_questions, relaxation_questions, retrieval_questions
@@ -83,11 +83,14 @@ class CampaignMesh(Protocol):
     async def predict(self, crystals: Sequence[Crystal], model: str) -> Mapping[str, Prediction | Failed]:
         """What models say of each crystal, by its id."""
 
-    async def relax(self, crystal: Crystal, model: str, *, max_steps: int) -> Relaxation:
-        """Where a crystal ends, or is after so many steps. Raises what is wrong with it."""
+    async def relax(self, crystal: Crystal, model: str, options: RelaxOptions) -> Relaxation:
+        """Where a crystal ends. Raises what is wrong with it."""
 
     async def score(self, crystal: Crystal, reference: str) -> HullDistance:
         """Where a relaxed crystal lies, by the reference's own potential. Raises what is wrong with it."""
+
+    async def hull_energy(self, formula: str, reference: ReferenceSummary) -> float:
+        """The formation energy of the hull at a composition, in eV per atom."""
 
     async def matches(self, crystals: Sequence[Crystal], catalog: str) -> Mapping[str, Matches | Failed]:
         """Which materials each crystal is, by its id."""
@@ -157,8 +160,8 @@ class ServedMesh:
             "property", question, crystals, field="prediction", seconds=_PREDICT_SECONDS
         )
 
-    async def relax(self, crystal: Crystal, model: str, *, max_steps: int) -> Relaxation:
-        question = relaxation_questions.relaxations(RelaxOptions(max_steps=max_steps), model)
+    async def relax(self, crystal: Crystal, model: str, options: RelaxOptions) -> Relaxation:
+        question = relaxation_questions.relaxations(options, model)
         outcomes = await self._outcomes(
             "relaxation", question, [crystal], field="relaxation", seconds=_RELAX_SECONDS
         )
@@ -173,6 +176,16 @@ class ServedMesh:
             "stability", question, [phase], field="hull_distance", seconds=_SCORE_SECONDS
         )
         return cast("HullDistance", _the_only(outcomes))
+
+    async def hull_energy(self, formula: str, reference: ReferenceSummary) -> float:
+        question = stability.hull_distances(
+            reference=reference.name, energy_scheme=reference.energy_scheme, relax_first=False, model=""
+        )
+        phase = Phase(formula, formula, formation_energy_ev_per_atom=0.0)
+        outcomes = await self._outcomes(
+            "stability", question, [phase], field="hull_distance", seconds=_SCORE_SECONDS
+        )
+        return -cast("HullDistance", _the_only(outcomes)).energy_above_hull_ev_per_atom
 
     async def matches(self, crystals: Sequence[Crystal], catalog: str) -> dict[str, Matches | Failed]:
         question = retrieval_questions.matches(catalog, None)

@@ -48,6 +48,15 @@ class StopReason(Enum):
     STEP_LIMIT = "step limit"
     TIME_LIMIT = "time limit"
     UNPHYSICAL = "unphysical"
+    ENERGY_LIMIT = "energy limit"
+
+
+@dataclass(frozen=True)
+class EnergyLimit:
+    """What a crystal must be below after some steps."""
+
+    energy_ev_per_atom: float
+    after_steps: int = 5
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,7 @@ class RelaxOptions:
     pressure_gpa: float = 0.0
     symmetry_tolerance_angstrom: float | None = None  # None: symmetry is not preserved
     frame_interval_steps: int = 0  # 0: no frames
+    energy_limit: EnergyLimit | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +110,11 @@ class _Point:
     evaluation: Evaluation
     forces: FloatArray  # (n, 3), zero on fixed sites
     excess_gpa: FloatArray | None  # (3, 3)
+
+    @property
+    def energy(self) -> float:
+        """Per atom."""
+        return self.evaluation.energy_ev_per_atom
 
     @property
     def max_force(self) -> float:
@@ -191,6 +206,9 @@ class RelaxationTask:
         smallest, largest = _VOLUME_RANGE
         if not smallest < point.crystal.volume / self._first_volume < largest:
             return StopReason.UNPHYSICAL
+        limit = options.energy_limit
+        if limit is not None and self.steps == limit.after_steps and point.energy > limit.energy_ev_per_atom:
+            return StopReason.ENERGY_LIMIT
         if self.steps >= options.max_steps:
             return StopReason.STEP_LIMIT
         if options.max_seconds is not None and self._seconds() >= options.max_seconds:

@@ -28,7 +28,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*crystalmesh/relaxation/v1/relaxation.proto\x12\x19\x63rystalmesh.relaxation.v1\x1a$crystalmesh/crystal/v1/crystal.proto\x1a*crystalmesh/relaxation/v1/evaluation.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x17google/rpc/status.proto\"\xad\x01\n\x0cRelaxRequest\x12\x36\n\x08\x63rystals\x18\x01 \x03(\x0b\x32$.crystalmesh.crystal.v1.CrystalInput\x12\r\n\x05model\x18\x02 \x01(\t\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.crystalmesh.relaxation.v1.RelaxOptions\x12\x1c\n\x14\x66rame_interval_steps\x18\x04 \x01(\r\"\x85\x05\n\x0cRelaxOptions\x12\x36\n\tcell_mode\x18\x01 \x01(\x0e\x32#.crystalmesh.relaxation.v1.CellMode\x12\x37\n\toptimizer\x18\x02 \x01(\x0e\x32$.crystalmesh.relaxation.v1.Optimizer\x12&\n\x19max_force_ev_per_angstrom\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1b\n\x0emax_stress_gpa\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\tmax_steps\x18\x05 \x01(\rH\x02\x88\x01\x01\x12/\n\x0cmax_duration\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x0cpressure_gpa\x18\x07 \x01(\x01H\x03\x88\x01\x01\x12\x19\n\x11preserve_symmetry\x18\x08 \x01(\x08\x12(\n\x1bsymmetry_tolerance_angstrom\x18\t \x01(\x01H\x04\x88\x01\x01\x12L\n\x0b\x66ixed_sites\x18\n \x03(\x0b\x32\x37.crystalmesh.relaxation.v1.RelaxOptions.FixedSitesEntry\x1aX\n\x0f\x46ixedSitesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x34\n\x05value\x18\x02 \x01(\x0b\x32%.crystalmesh.relaxation.v1.FixedSites:\x02\x38\x01\x42\x1c\n\x1a_max_force_ev_per_angstromB\x11\n\x0f_max_stress_gpaB\x0c\n\n_max_stepsB\x0f\n\r_pressure_gpaB\x1e\n\x1c_symmetry_tolerance_angstrom\"\x1d\n\nFixedSites\x12\x0f\n\x07indices\x18\x01 \x03(\r\"\xdc\x01\n\rRelaxResponse\x12\x12\n\ncrystal_id\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\r\x12;\n\x05\x66rame\x18\x03 \x01(\x0b\x32*.crystalmesh.relaxation.v1.TrajectoryFrameH\x00\x12;\n\nrelaxation\x18\x04 \x01(\x0b\x32%.crystalmesh.relaxation.v1.RelaxationH\x00\x12#\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"\x8c\x01\n\x0fTrajectoryFrame\x12\x0c\n\x04step\x18\x01 \x01(\r\x12\x30\n\x07\x63rystal\x18\x02 \x01(\x0b\x32\x1f.crystalmesh.crystal.v1.Crystal\x12\x39\n\nevaluation\x18\x03 \x01(\x0b\x32%.crystalmesh.relaxation.v1.Evaluation\"\xf3\x02\n\nRelaxation\x12\x30\n\x07\x63rystal\x18\x01 \x01(\x0b\x32\x1f.crystalmesh.crystal.v1.Crystal\x12\x11\n\tconverged\x18\x02 \x01(\x08\x12:\n\x0bstop_reason\x18\x03 \x01(\x0e\x32%.crystalmesh.relaxation.v1.StopReason\x12\r\n\x05steps\x18\x04 \x01(\r\x12\x36\n\x07initial\x18\x05 \x01(\x0b\x32%.crystalmesh.relaxation.v1.Evaluation\x12\x34\n\x05\x66inal\x18\x06 \x01(\x0b\x32%.crystalmesh.relaxation.v1.Evaluation\x12!\n\x19max_force_ev_per_angstrom\x18\x07 \x01(\x01\x12\x16\n\x0emax_stress_gpa\x18\x08 \x01(\x01\x12,\n\twall_time\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration*d\n\x08\x43\x65llMode\x12\x19\n\x15\x43\x45LL_MODE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43\x45LL_MODE_FIXED\x10\x01\x12\x12\n\x0e\x43\x45LL_MODE_FULL\x10\x02\x12\x14\n\x10\x43\x45LL_MODE_VOLUME\x10\x03*c\n\tOptimizer\x12\x19\n\x15OPTIMIZER_UNSPECIFIED\x10\x00\x12\x12\n\x0eOPTIMIZER_FIRE\x10\x01\x12\x13\n\x0fOPTIMIZER_LBFGS\x10\x02\x12\x12\n\x0eOPTIMIZER_BFGS\x10\x03*\x98\x01\n\nStopReason\x12\x1b\n\x17STOP_REASON_UNSPECIFIED\x10\x00\x12\x19\n\x15STOP_REASON_CONVERGED\x10\x01\x12\x1a\n\x16STOP_REASON_STEP_LIMIT\x10\x02\x12\x1a\n\x16STOP_REASON_TIME_LIMIT\x10\x03\x12\x1a\n\x16STOP_REASON_UNPHYSICAL\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*crystalmesh/relaxation/v1/relaxation.proto\x12\x19\x63rystalmesh.relaxation.v1\x1a$crystalmesh/crystal/v1/crystal.proto\x1a*crystalmesh/relaxation/v1/evaluation.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x17google/rpc/status.proto\"\xad\x01\n\x0cRelaxRequest\x12\x36\n\x08\x63rystals\x18\x01 \x03(\x0b\x32$.crystalmesh.crystal.v1.CrystalInput\x12\r\n\x05model\x18\x02 \x01(\t\x12\x38\n\x07options\x18\x03 \x01(\x0b\x32\'.crystalmesh.relaxation.v1.RelaxOptions\x12\x1c\n\x14\x66rame_interval_steps\x18\x04 \x01(\r\"\xc3\x05\n\x0cRelaxOptions\x12\x36\n\tcell_mode\x18\x01 \x01(\x0e\x32#.crystalmesh.relaxation.v1.CellMode\x12\x37\n\toptimizer\x18\x02 \x01(\x0e\x32$.crystalmesh.relaxation.v1.Optimizer\x12&\n\x19max_force_ev_per_angstrom\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1b\n\x0emax_stress_gpa\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x16\n\tmax_steps\x18\x05 \x01(\rH\x02\x88\x01\x01\x12/\n\x0cmax_duration\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x0cpressure_gpa\x18\x07 \x01(\x01H\x03\x88\x01\x01\x12\x19\n\x11preserve_symmetry\x18\x08 \x01(\x08\x12(\n\x1bsymmetry_tolerance_angstrom\x18\t \x01(\x01H\x04\x88\x01\x01\x12L\n\x0b\x66ixed_sites\x18\n \x03(\x0b\x32\x37.crystalmesh.relaxation.v1.RelaxOptions.FixedSitesEntry\x12<\n\x0c\x65nergy_limit\x18\x0b \x01(\x0b\x32&.crystalmesh.relaxation.v1.EnergyLimit\x1aX\n\x0f\x46ixedSitesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x34\n\x05value\x18\x02 \x01(\x0b\x32%.crystalmesh.relaxation.v1.FixedSites:\x02\x38\x01\x42\x1c\n\x1a_max_force_ev_per_angstromB\x11\n\x0f_max_stress_gpaB\x0c\n\n_max_stepsB\x0f\n\r_pressure_gpaB\x1e\n\x1c_symmetry_tolerance_angstrom\"S\n\x0b\x45nergyLimit\x12\x1a\n\x12\x65nergy_ev_per_atom\x18\x01 \x01(\x01\x12\x18\n\x0b\x61\x66ter_steps\x18\x02 \x01(\rH\x00\x88\x01\x01\x42\x0e\n\x0c_after_steps\"\x1d\n\nFixedSites\x12\x0f\n\x07indices\x18\x01 \x03(\r\"\xdc\x01\n\rRelaxResponse\x12\x12\n\ncrystal_id\x18\x01 \x01(\t\x12\r\n\x05index\x18\x02 \x01(\r\x12;\n\x05\x66rame\x18\x03 \x01(\x0b\x32*.crystalmesh.relaxation.v1.TrajectoryFrameH\x00\x12;\n\nrelaxation\x18\x04 \x01(\x0b\x32%.crystalmesh.relaxation.v1.RelaxationH\x00\x12#\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"\x8c\x01\n\x0fTrajectoryFrame\x12\x0c\n\x04step\x18\x01 \x01(\r\x12\x30\n\x07\x63rystal\x18\x02 \x01(\x0b\x32\x1f.crystalmesh.crystal.v1.Crystal\x12\x39\n\nevaluation\x18\x03 \x01(\x0b\x32%.crystalmesh.relaxation.v1.Evaluation\"\xf3\x02\n\nRelaxation\x12\x30\n\x07\x63rystal\x18\x01 \x01(\x0b\x32\x1f.crystalmesh.crystal.v1.Crystal\x12\x11\n\tconverged\x18\x02 \x01(\x08\x12:\n\x0bstop_reason\x18\x03 \x01(\x0e\x32%.crystalmesh.relaxation.v1.StopReason\x12\r\n\x05steps\x18\x04 \x01(\r\x12\x36\n\x07initial\x18\x05 \x01(\x0b\x32%.crystalmesh.relaxation.v1.Evaluation\x12\x34\n\x05\x66inal\x18\x06 \x01(\x0b\x32%.crystalmesh.relaxation.v1.Evaluation\x12!\n\x19max_force_ev_per_angstrom\x18\x07 \x01(\x01\x12\x16\n\x0emax_stress_gpa\x18\x08 \x01(\x01\x12,\n\twall_time\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration*d\n\x08\x43\x65llMode\x12\x19\n\x15\x43\x45LL_MODE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43\x45LL_MODE_FIXED\x10\x01\x12\x12\n\x0e\x43\x45LL_MODE_FULL\x10\x02\x12\x14\n\x10\x43\x45LL_MODE_VOLUME\x10\x03*c\n\tOptimizer\x12\x19\n\x15OPTIMIZER_UNSPECIFIED\x10\x00\x12\x12\n\x0eOPTIMIZER_FIRE\x10\x01\x12\x13\n\x0fOPTIMIZER_LBFGS\x10\x02\x12\x12\n\x0eOPTIMIZER_BFGS\x10\x03*\xb6\x01\n\nStopReason\x12\x1b\n\x17STOP_REASON_UNSPECIFIED\x10\x00\x12\x19\n\x15STOP_REASON_CONVERGED\x10\x01\x12\x1a\n\x16STOP_REASON_STEP_LIMIT\x10\x02\x12\x1a\n\x16STOP_REASON_TIME_LIMIT\x10\x03\x12\x1a\n\x16STOP_REASON_UNPHYSICAL\x10\x04\x12\x1c\n\x18STOP_REASON_ENERGY_LIMIT\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,24 +37,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RELAXOPTIONS_FIXEDSITESENTRY']._loaded_options = None
   _globals['_RELAXOPTIONS_FIXEDSITESENTRY']._serialized_options = b'8\001'
-  _globals['_CELLMODE']._serialized_start=1807
-  _globals['_CELLMODE']._serialized_end=1907
-  _globals['_OPTIMIZER']._serialized_start=1909
-  _globals['_OPTIMIZER']._serialized_end=2008
-  _globals['_STOPREASON']._serialized_start=2011
-  _globals['_STOPREASON']._serialized_end=2163
+  _globals['_CELLMODE']._serialized_start=1954
+  _globals['_CELLMODE']._serialized_end=2054
+  _globals['_OPTIMIZER']._serialized_start=2056
+  _globals['_OPTIMIZER']._serialized_end=2155
+  _globals['_STOPREASON']._serialized_start=2158
+  _globals['_STOPREASON']._serialized_end=2340
   _globals['_RELAXREQUEST']._serialized_start=213
   _globals['_RELAXREQUEST']._serialized_end=386
   _globals['_RELAXOPTIONS']._serialized_start=389
-  _globals['_RELAXOPTIONS']._serialized_end=1034
-  _globals['_RELAXOPTIONS_FIXEDSITESENTRY']._serialized_start=834
-  _globals['_RELAXOPTIONS_FIXEDSITESENTRY']._serialized_end=922
-  _globals['_FIXEDSITES']._serialized_start=1036
-  _globals['_FIXEDSITES']._serialized_end=1065
-  _globals['_RELAXRESPONSE']._serialized_start=1068
-  _globals['_RELAXRESPONSE']._serialized_end=1288
-  _globals['_TRAJECTORYFRAME']._serialized_start=1291
-  _globals['_TRAJECTORYFRAME']._serialized_end=1431
-  _globals['_RELAXATION']._serialized_start=1434
-  _globals['_RELAXATION']._serialized_end=1805
+  _globals['_RELAXOPTIONS']._serialized_end=1096
+  _globals['_RELAXOPTIONS_FIXEDSITESENTRY']._serialized_start=896
+  _globals['_RELAXOPTIONS_FIXEDSITESENTRY']._serialized_end=984
+  _globals['_ENERGYLIMIT']._serialized_start=1098
+  _globals['_ENERGYLIMIT']._serialized_end=1181
+  _globals['_FIXEDSITES']._serialized_start=1183
+  _globals['_FIXEDSITES']._serialized_end=1212
+  _globals['_RELAXRESPONSE']._serialized_start=1215
+  _globals['_RELAXRESPONSE']._serialized_end=1435
+  _globals['_TRAJECTORYFRAME']._serialized_start=1438
+  _globals['_TRAJECTORYFRAME']._serialized_end=1578
+  _globals['_RELAXATION']._serialized_start=1581
+  _globals['_RELAXATION']._serialized_end=1952
 # @@protoc_insertion_point(module_scope)

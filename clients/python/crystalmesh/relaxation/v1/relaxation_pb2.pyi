@@ -95,6 +95,8 @@ class _StopReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StopReason
     """The time limit for this crystal was reached."""
     STOP_REASON_UNPHYSICAL: _StopReason.ValueType  # 4
     """The crystal fell apart: atoms collided or lost all neighbours, or the cell collapsed or blew up."""
+    STOP_REASON_ENERGY_LIMIT: _StopReason.ValueType  # 5
+    """Its energy was above the limit when that was looked at."""
 
 class StopReason(_StopReason, metaclass=_StopReasonEnumTypeWrapper):
     """StopReason says why a relaxation ended."""
@@ -109,6 +111,8 @@ STOP_REASON_TIME_LIMIT: StopReason.ValueType  # 3
 """The time limit for this crystal was reached."""
 STOP_REASON_UNPHYSICAL: StopReason.ValueType  # 4
 """The crystal fell apart: atoms collided or lost all neighbours, or the cell collapsed or blew up."""
+STOP_REASON_ENERGY_LIMIT: StopReason.ValueType  # 5
+"""Its energy was above the limit when that was looked at."""
 Global___StopReason: _TypeAlias = StopReason  # noqa: Y015
 
 @_typing.final
@@ -188,6 +192,7 @@ class RelaxOptions(_message.Message):
     PRESERVE_SYMMETRY_FIELD_NUMBER: _builtins.int
     SYMMETRY_TOLERANCE_ANGSTROM_FIELD_NUMBER: _builtins.int
     FIXED_SITES_FIELD_NUMBER: _builtins.int
+    ENERGY_LIMIT_FIELD_NUMBER: _builtins.int
     cell_mode: Global___CellMode.ValueType
     """What of the cell may move. Unspecified: CELL_MODE_FULL."""
     optimizer: Global___Optimizer.ValueType
@@ -214,6 +219,10 @@ class RelaxOptions(_message.Message):
     def fixed_sites(self) -> _containers.MessageMap[_builtins.str, Global___FixedSites]:
         """Positions of sites that do not move, by crystal id."""
 
+    @_builtins.property
+    def energy_limit(self) -> Global___EnergyLimit:
+        """Give up early on crystals that are too high in energy. Unset: on none."""
+
     def __init__(
         self,
         *,
@@ -227,10 +236,11 @@ class RelaxOptions(_message.Message):
         preserve_symmetry: _builtins.bool = ...,
         symmetry_tolerance_angstrom: _builtins.float | None = ...,
         fixed_sites: _abc.Mapping[_builtins.str, Global___FixedSites] | None = ...,
+        energy_limit: Global___EnergyLimit | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_force_ev_per_angstrom", b"_max_force_ev_per_angstrom", "_max_steps", b"_max_steps", "_max_stress_gpa", b"_max_stress_gpa", "_pressure_gpa", b"_pressure_gpa", "_symmetry_tolerance_angstrom", b"_symmetry_tolerance_angstrom", "max_duration", b"max_duration", "max_force_ev_per_angstrom", b"max_force_ev_per_angstrom", "max_steps", b"max_steps", "max_stress_gpa", b"max_stress_gpa", "pressure_gpa", b"pressure_gpa", "symmetry_tolerance_angstrom", b"symmetry_tolerance_angstrom"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_force_ev_per_angstrom", b"_max_force_ev_per_angstrom", "_max_steps", b"_max_steps", "_max_stress_gpa", b"_max_stress_gpa", "_pressure_gpa", b"_pressure_gpa", "_symmetry_tolerance_angstrom", b"_symmetry_tolerance_angstrom", "energy_limit", b"energy_limit", "max_duration", b"max_duration", "max_force_ev_per_angstrom", b"max_force_ev_per_angstrom", "max_steps", b"max_steps", "max_stress_gpa", b"max_stress_gpa", "pressure_gpa", b"pressure_gpa", "symmetry_tolerance_angstrom", b"symmetry_tolerance_angstrom"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_force_ev_per_angstrom", b"_max_force_ev_per_angstrom", "_max_steps", b"_max_steps", "_max_stress_gpa", b"_max_stress_gpa", "_pressure_gpa", b"_pressure_gpa", "_symmetry_tolerance_angstrom", b"_symmetry_tolerance_angstrom", "cell_mode", b"cell_mode", "fixed_sites", b"fixed_sites", "max_duration", b"max_duration", "max_force_ev_per_angstrom", b"max_force_ev_per_angstrom", "max_steps", b"max_steps", "max_stress_gpa", b"max_stress_gpa", "optimizer", b"optimizer", "preserve_symmetry", b"preserve_symmetry", "pressure_gpa", b"pressure_gpa", "symmetry_tolerance_angstrom", b"symmetry_tolerance_angstrom"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_force_ev_per_angstrom", b"_max_force_ev_per_angstrom", "_max_steps", b"_max_steps", "_max_stress_gpa", b"_max_stress_gpa", "_pressure_gpa", b"_pressure_gpa", "_symmetry_tolerance_angstrom", b"_symmetry_tolerance_angstrom", "cell_mode", b"cell_mode", "energy_limit", b"energy_limit", "fixed_sites", b"fixed_sites", "max_duration", b"max_duration", "max_force_ev_per_angstrom", b"max_force_ev_per_angstrom", "max_steps", b"max_steps", "max_stress_gpa", b"max_stress_gpa", "optimizer", b"optimizer", "preserve_symmetry", b"preserve_symmetry", "pressure_gpa", b"pressure_gpa", "symmetry_tolerance_angstrom", b"symmetry_tolerance_angstrom"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_force_ev_per_angstrom: _TypeAlias = _typing.Literal["max_force_ev_per_angstrom"]  # noqa: Y015
     _WhichOneofArgType__max_force_ev_per_angstrom: _TypeAlias = _typing.Literal["_max_force_ev_per_angstrom", b"_max_force_ev_per_angstrom"]  # noqa: Y015
@@ -254,6 +264,34 @@ class RelaxOptions(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__symmetry_tolerance_angstrom) -> _WhichOneofReturnType__symmetry_tolerance_angstrom | None: ...
 
 Global___RelaxOptions: _TypeAlias = RelaxOptions  # noqa: Y015
+
+@_typing.final
+class EnergyLimit(_message.Message):
+    """EnergyLimit is the energy that a crystal must be below after a few steps to be worth more of them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENERGY_EV_PER_ATOM_FIELD_NUMBER: _builtins.int
+    AFTER_STEPS_FIELD_NUMBER: _builtins.int
+    energy_ev_per_atom: _builtins.float
+    """Per atom, in the potential's own scale; pressure does not count."""
+    after_steps: _builtins.int
+    """When it is looked at, once, 1 to 100,000. Unset: after 5 steps."""
+    def __init__(
+        self,
+        *,
+        energy_ev_per_atom: _builtins.float = ...,
+        after_steps: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_after_steps", b"_after_steps", "after_steps", b"after_steps"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after_steps", b"_after_steps", "after_steps", b"after_steps", "energy_ev_per_atom", b"energy_ev_per_atom"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__after_steps: _TypeAlias = _typing.Literal["after_steps"]  # noqa: Y015
+    _WhichOneofArgType__after_steps: _TypeAlias = _typing.Literal["_after_steps", b"_after_steps"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__after_steps) -> _WhichOneofReturnType__after_steps | None: ...
+
+Global___EnergyLimit: _TypeAlias = EnergyLimit  # noqa: Y015
 
 @_typing.final
 class FixedSites(_message.Message):
