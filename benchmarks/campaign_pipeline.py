@@ -103,8 +103,8 @@ def efficiencies(mesh: CampaignMesh, wanted: Sequence[NamedTarget], candidates: 
     held = "holds" if figures["pipeline_efficiency"] >= BAR else "MISSED"
     print(f"the busiest stage, median: {figures['pipeline_efficiency']:.2f}, the bar is {BAR:g}: {held}")
     print(
-        f"  with {os.cpu_count()} cores for all of a campaign at most {figures['efficiency_bound']:.2f} can be"
-        f" had: {figures['efficiency_of_bound']:.2f} of that"
+        f"  with {os.cpu_count()} cores for a whole campaign at most {figures['efficiency_bound']:.2f} can"
+        f" be had: {figures['efficiency_of_bound']:.2f} of that"
     )
     print(f"  with cores of its own for the potential: {figures['pipeline_efficiency_own_cores']:.2f}")
     return figures
