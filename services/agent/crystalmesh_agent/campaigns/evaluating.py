@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from crystalmesh.agent.v1.campaign_candidate_pb2 import CampaignCandidate, RejectionReason, StageModel
 from crystalmesh.agent.v1.campaign_event_pb2 import CampaignEvent, CandidateRelaxed, CandidateScored
@@ -93,13 +92,11 @@ class Evaluating:
         return relaxation.converged
 
     async def _relax(self, crystal: Crystal, prospects: Prospects | None) -> Relaxation:
-        options = RelaxOptions(max_steps=_MAX_STEPS)
-        if prospects is not None:
-            options = replace(
-                options,
-                energy_limit_ev_per_atom=prospects.limit_ev_per_atom,
-                energy_limit_after_steps=AFTER_STEPS,
-            )
+        options = RelaxOptions(
+            max_steps=_MAX_STEPS,
+            energy_limit_ev_per_atom=prospects.limit_ev_per_atom if prospects else None,
+            energy_limit_after_steps=AFTER_STEPS,
+        )
         model = self._spec.models.potential
         return await self._patience.ask("relaxation", lambda: self._mesh.relax(crystal, model, options))
 

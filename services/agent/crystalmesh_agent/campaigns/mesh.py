@@ -168,24 +168,12 @@ class ServedMesh:
         return cast("Relaxation", _the_only(outcomes))
 
     async def score(self, crystal: Crystal, reference: str) -> HullDistance:
-        question = stability.hull_distances(
-            reference=reference, energy_scheme="", relax_first=False, model=""
-        )
-        phase = Phase(crystal, crystal.id)
-        outcomes = await self._outcomes(
-            "stability", question, [phase], field="hull_distance", seconds=_SCORE_SECONDS
-        )
-        return cast("HullDistance", _the_only(outcomes))
+        return await self._hull_distance(Phase(crystal, crystal.id), reference)
 
     async def hull_energy(self, formula: str, reference: ReferenceSummary) -> float:
-        question = stability.hull_distances(
-            reference=reference.name, energy_scheme=reference.energy_scheme, relax_first=False, model=""
-        )
         phase = Phase(formula, formula, formation_energy_ev_per_atom=0.0)
-        outcomes = await self._outcomes(
-            "stability", question, [phase], field="hull_distance", seconds=_SCORE_SECONDS
-        )
-        return -cast("HullDistance", _the_only(outcomes)).energy_above_hull_ev_per_atom
+        distance = await self._hull_distance(phase, reference.name, reference.energy_scheme)
+        return -distance.energy_above_hull_ev_per_atom
 
     async def matches(self, crystals: Sequence[Crystal], catalog: str) -> dict[str, Matches | Failed]:
         question = retrieval_questions.matches(catalog, None)
@@ -232,6 +220,15 @@ class ServedMesh:
             host, stub = _STUBS[service]
             self._callers[service] = AsyncCaller(self._connection, host, stub)
         return self._callers[service]
+
+    async def _hull_distance(self, phase: Phase, reference: str, energy_scheme: str = "") -> HullDistance:
+        question = stability.hull_distances(
+            reference=reference, energy_scheme=energy_scheme, relax_first=False, model=""
+        )
+        outcomes = await self._outcomes(
+            "stability", question, [phase], field="hull_distance", seconds=_SCORE_SECONDS
+        )
+        return cast("HullDistance", _the_only(outcomes))
 
     async def _outcomes(
         self, service: str, asked: Question[Item, Any], items: Sequence[Item], *, field: str, seconds: float

@@ -35,8 +35,8 @@ class Judgement:
     """Whether a crystal can be one, and what it is."""
 
     crystal: Crystal
+    aim: Aim
     validity: Validity
-    missed: tuple[str, ...]  # fields of the target
 
     @property
     def valid(self) -> bool:
@@ -45,18 +45,19 @@ class Judgement:
     @cached_property
     def space_group_number(self) -> int:
         """Within 0.1 Å; 1 where it cannot be determined."""
-        return _space_group_number(self.crystal)
+        with suppress(InvalidCrystalError):
+            return space_group_number(self.crystal, symprec=SYMPREC_ANGSTROM)
+        return 1
+
+    @cached_property
+    def missed(self) -> tuple[str, ...]:
+        """Fields of the target."""
+        return _missed(self)
 
 
 def judge(crystal: Crystal, aim: Aim) -> Judgement:
     """The judgement on any crystal, possible or not."""
-    return Judgement(crystal, validity_of(crystal), _missed(crystal, aim))
-
-
-def _space_group_number(crystal: Crystal) -> int:
-    with suppress(InvalidCrystalError):
-        return space_group_number(crystal, symprec=SYMPREC_ANGSTROM)
-    return 1
+    return Judgement(crystal, aim, validity_of(crystal))
 
 
 def asks_for_symmetry(aim: Aim) -> bool:
@@ -76,7 +77,8 @@ def crystal_system_of(space_group_number: int) -> str:
     return next(name for name, last in _SYSTEM_ENDS.items() if space_group_number <= last)
 
 
-def _missed(crystal: Crystal, aim: Aim) -> tuple[str, ...]:
+def _missed(judged: Judgement) -> tuple[str, ...]:
+    crystal, aim = judged.crystal, judged.aim
     present = {number for number, _ in composition_of(crystal)}
     allowed = aim.allowed | aim.required
     shown = {
@@ -88,7 +90,7 @@ def _missed(crystal: Crystal, aim: Aim) -> tuple[str, ...]:
         "chemical_system": bool(aim.elements) and present != aim.elements,
         # Symmetry takes longer than all else together.
         "space_group_number" if aim.space_group_number else "crystal_system": asks_for_symmetry(aim)
-        and not has_symmetry(_space_group_number(crystal), aim),
+        and not has_symmetry(judged.space_group_number, aim),
     }
     return tuple(field for field, is_missed in shown.items() if is_missed)
 
