@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,17 @@ QUIET = ("--no-shipped-models", "--threads", "1")
 def held() -> list[Crystal]:
     """What the tests' servers draw references from."""
     return [sodium_chloride(), silicon(), *map(rock_salt, range(6))]
+
+
+@contextmanager
+def serving(folder: Path, *flags: str) -> Iterator[ServiceProcess]:
+    """The generation service with these flags, ready; it is killed at the end."""
+    process = ServiceProcess(folder, *flags, service="generation")
+    try:
+        process.wait_serving()
+        yield process
+    finally:
+        process.kill()
 
 
 @pytest.fixture(scope="session")
@@ -39,27 +51,18 @@ def server(
     tmp_path_factory: pytest.TempPathFactory, models: Path, materials: Path
 ) -> Iterator[ServiceProcess]:
     """The generation service with small models, shared by the tests of this folder."""
-    process = ServiceProcess(
+    with serving(
         tmp_path_factory.mktemp("generation"),
         *QUIET,
         *("--models", str(models), "--materials", str(materials), "--capacity", "16"),
         *("--limits.queued-calls", "4", "--limits.atoms-per-crystal", "100", "--prompts-per-call", "64"),
-        service="generation",
-    )
-    try:
-        process.wait_serving()
+    ) as process:
         yield process
-    finally:
-        process.kill()
 
 
 @pytest.fixture(scope="session")
 def bare_server(tmp_path_factory: pytest.TempPathFactory, materials: Path) -> Iterator[ServiceProcess]:
     """The generation service without any model."""
     folder = tmp_path_factory.mktemp("bare")
-    process = ServiceProcess(folder, *QUIET, "--materials", str(materials), service="generation")
-    try:
-        process.wait_serving()
+    with serving(folder, *QUIET, "--materials", str(materials)) as process:
         yield process
-    finally:
-        process.kill()

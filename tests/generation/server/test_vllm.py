@@ -12,7 +12,7 @@ from crystalmesh.generation.v1.generation_service_pb2 import ListModelsRequest
 from crystalmesh.generation.v1.transition_pb2 import ProposeTransitionRequest, SamplingOptions
 from tests.conftest import ServiceProcess
 from tests.generation.server.asking import SUBSTITUTED, WRITTEN, failure, generate, prompt, reference, stub_of
-from tests.generation.server.conftest import QUIET
+from tests.generation.server.conftest import QUIET, serving
 
 INSTALLED = find_spec("vllm") is not None
 NEEDS_VLLM = pytest.mark.skipif(not INSTALLED, reason="vLLM is not installed: make setup VLLM=1")
@@ -23,32 +23,22 @@ def vllm_server(
     tmp_path_factory: pytest.TempPathFactory, models: Path, materials: Path
 ) -> Iterator[ServiceProcess]:
     """The generation service with the models of the other tests' server, on vLLM."""
-    process = ServiceProcess(
+    with serving(
         tmp_path_factory.mktemp("vllm"),
         *QUIET,
         *("--models", str(models), "--materials", str(materials), "--engine", "vllm", "--capacity", "8"),
-        service="generation",
-    )
-    try:
-        process.wait_serving()
+    ) as process:
         yield process
-    finally:
-        process.kill()
 
 
 @pytest.fixture(scope="module")
 def shipped_server(tmp_path_factory: pytest.TempPathFactory, materials: Path) -> Iterator[ServiceProcess]:
     """The generation service with the model that ships, on vLLM."""
-    process = ServiceProcess(
+    with serving(
         tmp_path_factory.mktemp("shipped"),
         *("--threads", "1", "--materials", str(materials), "--engine", "vllm", "--capacity", "16"),
-        service="generation",
-    )
-    try:
-        process.wait_serving()
+    ) as process:
         yield process
-    finally:
-        process.kill()
 
 
 @NEEDS_VLLM
